@@ -1,0 +1,176 @@
+"""The train step on a model small enough to be worked out by hand."""
+
+import dataclasses
+import functools
+from dataclasses import dataclass
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+import pytest
+
+from train.placement import batch_of
+from train.step import Learner, dispatch, init_state, train_step
+from zoo.model import Phase
+
+
+@dataclass(frozen=True)
+class Duel:
+    """Two players on one number each; the second sees what the first did."""
+
+    every: int = 1
+
+    @property
+    def phases(self):
+        return Phase("first", self.first), Phase("second", self.second, every=self.every)
+
+    def init(self, key, batch=None):
+        return {"first": {"w": jnp.ones(3)}, "second": {"v": jnp.zeros(3)}}, {"calls": jnp.zeros(())}
+
+    def first(self, params, extra, batch, key, step):
+        loss = jnp.mean(jnp.square(batch["x"] @ params["first"]["w"][:, None]))
+        return loss, ({"calls": extra["calls"] + 1}, {"noise": jax.random.normal(key)})
+
+    def second(self, params, extra, batch, key, step):
+        return jnp.sum(jnp.square(params["second"]["v"] - params["first"]["w"])), (extra, {})
+
+
+RATE = 0.1
+X = np.random.default_rng(0).normal(size=(64, 3)).astype(np.float32)
+
+
+def learner(model=None, rule=optax.sgd, **fields):
+    model = Duel() if model is None else model
+    optimizers = {name: optax.with_extra_args_support(rule(RATE)) for name in ("first", "second")}
+    return Learner(model=model, optimizers=optimizers, **fields)
+
+
+def state_of(learn, seed=0):
+    return init_state(learn, jax.random.key(seed))
+
+
+def one_step(learn, state, x):
+    return jax.jit(functools.partial(train_step, learn))(state, {"x": x})
+
+
+def test_the_second_player_sees_the_first_one_s_update():
+    learn = learner()
+    state, metrics = one_step(learn, state_of(learn), X)
+    w = np.ones(3)
+    w = w - RATE * 2 * X.T @ (X @ w) / len(X)
+    np.testing.assert_allclose(state.params["first"]["w"], w, rtol=1e-5)
+    np.testing.assert_allclose(state.params["second"]["v"], RATE * 2 * w, rtol=1e-5)
+    assert metrics["first/loss"] == pytest.approx(np.mean((X @ np.ones(3)) ** 2), rel=1e-5)
+    assert int(state.step) == 1 and float(state.extra["calls"]) == 1
+
+
+def test_a_phase_runs_when_it_is_due_and_says_nothing_otherwise():
+    learn = learner(Duel(every=2))
+    state, seen, moved = state_of(learn), [], []
+    for _ in range(4):
+        before = state.params["second"]["v"]
+        state, metrics = one_step(learn, state, X)
+        seen.append(bool(np.isfinite(metrics["second/loss"])))
+        moved.append(not np.array_equal(before, state.params["second"]["v"]))
+    assert seen == moved == [True, False, True, False]
+
+
+def run(learn, sizes, state=None, seed=0):
+    """Dispatches of the given sizes over a resident table."""
+    make = batch_of(lambda tables, index: {"x": tables["x"][index]})
+    go = jax.jit(functools.partial(dispatch, learn, make))
+    state = state_of(learn, seed) if state is None else state
+    indices = np.random.default_rng(1).integers(0, len(X), (sum(sizes), 8)).astype(np.int32)
+    reports, at = [], int(state.step)
+    for size in sizes:
+        state, report = go(state, {"x": X}, indices[at : at + size])
+        reports.append(report)
+        at += size
+    return state, jax.tree.map(lambda *parts: np.concatenate(parts), *reports)
+
+
+@pytest.mark.parametrize("sizes", [(3, 7), (1,) * 10])
+def test_dispatches_of_any_size_are_the_same_run_bit_for_bit(sizes):
+    learn = learner(Duel(every=3), optax.adam, ema={"first": 0.9})
+    whole, whole_report = run(learn, (10,))
+    parts, parts_report = run(learn, sizes)
+    for a, b in zip(jax.tree.leaves(whole), jax.tree.leaves(parts), strict=True):
+        a, b = (jax.random.key_data(x) if jax.dtypes.issubdtype(x.dtype, jax.dtypes.prng_key) else x for x in (a, b))
+        np.testing.assert_array_equal(a, b)
+    jax.tree.map(np.testing.assert_array_equal, whole_report, parts_report)
+
+
+def test_every_step_has_a_key_of_its_own_that_does_not_depend_on_the_dispatch():
+    _, (metrics, _) = run(learner(), (2, 2))
+    assert len(set(metrics["first/noise"].tolist())) == 4
+    _, (other, _) = run(learner(), (4,), seed=1)
+    assert not np.isin(other["first/noise"], metrics["first/noise"]).any()
+
+
+def test_a_nan_freezes_the_whole_state_and_names_phase_and_step():
+    learn = learner()
+    state, _ = one_step(learn, state_of(learn), X)
+    after, metrics = one_step(learn, state, X * np.nan)
+    assert int(after.failed) == 0 and int(after.step) == 1 and np.isnan(metrics["first/loss"])
+    np.testing.assert_array_equal(after.params["first"]["w"], state.params["first"]["w"])
+    np.testing.assert_array_equal(after.params["second"]["v"], state.params["second"]["v"])
+    later, _ = one_step(learn, after, X)
+    np.testing.assert_array_equal(later.params["first"]["w"], state.params["first"]["w"])
+    assert int(later.failed) == 0 and int(later.step) == 1
+
+
+def test_an_infinite_gradient_with_a_finite_loss_is_caught():
+    @dataclass(frozen=True)
+    class Cliff(Duel):
+        def second(self, params, extra, batch, key, step):
+            return jnp.sum(jnp.sqrt(jnp.abs(params["second"]["v"]))), (extra, {})  # slope at 0 is not finite
+
+    learn = learner(Cliff())
+    state, metrics = one_step(learn, state_of(learn), X)
+    assert np.isfinite(metrics["second/loss"]) and int(state.failed) == 1
+
+
+def test_accumulated_gradients_are_those_of_the_whole_batch():
+    whole, parts = learner(), learner(accumulate=4)
+    a, metrics_a = one_step(whole, state_of(whole), X)
+    b, metrics_b = one_step(parts, state_of(parts), X)
+    np.testing.assert_allclose(a.params["first"]["w"], b.params["first"]["w"], rtol=1e-5)
+    assert metrics_b["first/loss"] == pytest.approx(float(metrics_a["first/loss"]), rel=1e-5)
+    assert float(b.extra["calls"]) == 4  # extra passes from one micro-batch to the next
+
+
+def test_the_moving_average_follows_and_warms_up():
+    learn = learner(ema={"first": 0.9})
+    first, _ = one_step(learn, state_of(learn), X)
+    decay = 1 / 10  # (1 + 0) / (10 + 0)
+    want = decay * np.ones(3) + (1 - decay) * np.asarray(first.params["first"]["w"])
+    np.testing.assert_allclose(first.ema["first"]["w"], want, rtol=1e-5)
+    assert list(first.ema) == ["first"]
+
+
+def test_a_line_search_gets_value_grad_and_value_fn():
+    learn = learner(rule=lambda rate: optax.lbfgs())
+    state = state_of(learn)
+    for _ in range(8):
+        state, metrics = one_step(learn, state, X)
+    assert float(metrics["first/loss"]) < 1e-6
+
+
+def test_members_of_a_population_are_what_each_would_be_alone_and_one_nan_stays_alone():
+    def member(rate, seed, x):
+        learn = dataclasses.replace(
+            learner(), optimizers={n: optax.with_extra_args_support(optax.adam(rate)) for n in ("first", "second")}
+        )
+        state = init_state(learn, jax.random.key(seed))
+        for _ in range(3):
+            state, metrics = train_step(learn, state, {"x": x})
+        return state, metrics
+
+    rates, seeds = jnp.array([0.1, 0.01, 0.001]), jnp.arange(3)
+    data = np.stack([X, X * np.nan, X])
+    many, _ = jax.jit(jax.vmap(member))(rates, seeds, data)
+    assert many.failed.tolist() == [-1, 0, -1] and many.step.tolist() == [3, 0, 3]
+    for index in (0, 2):
+        alone, _ = member(float(rates[index]), index, X)
+        np.testing.assert_allclose(many.params["first"]["w"][index], alone.params["first"]["w"], rtol=1e-5)

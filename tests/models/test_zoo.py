@@ -1,0 +1,176 @@
+"""One body of questions for every model of the catalogue, by protocol."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from tiny import BATCH, NAMES, SAME_CLASS, compiled_step, fresh_state, random_batch, random_like, tiny
+
+import zoo
+from train.recipes import RECIPES
+from zoo.decoding import Greedy, Sampling, generate
+from zoo.model import LatentModel, Model, SequenceModel
+
+SEQUENCES = [name for name in NAMES if isinstance(tiny(name), SequenceModel)]
+LATENTS = [name for name in NAMES if isinstance(tiny(name), LatentModel)]
+
+
+def test_every_entry_has_a_tiny_preset_and_a_recipe():
+    assert {SAME_CLASS.get(name, name) for name in zoo.CATALOG} == set(NAMES)
+    assert set(RECIPES) == set(zoo.CATALOG)
+
+
+@pytest.mark.parametrize("name", zoo.CATALOG)
+def test_full_size_shapes(name):
+    """Nothing is computed: a billion parameters cost milliseconds."""
+    model = zoo.create(name)
+    assert isinstance(model, Model) and hash(model) == hash(zoo.create(name)) and model == zoo.create(name)
+    key = jax.eval_shape(lambda: jax.random.key(0))
+    params, extra = jax.eval_shape(model.init, key)
+    batch, step = model.batch_spec(2), jax.ShapeDtypeStruct((), jnp.int32)
+    assert {phase.player for phase in model.phases} <= set(params)
+    for phase in model.phases:
+        loss, (after, metrics) = jax.eval_shape(phase.loss, params, extra, batch, key, step)
+        assert loss.shape == () and all(leaf.shape == () for leaf in metrics.values())
+        assert jax.tree.structure(after) == jax.tree.structure(extra)
+    for total, count in jax.eval_shape(model.evaluate, params, extra, batch, key).values():
+        assert total.shape == count.shape == ()
+    sample = jax.eval_shape(lambda params, extra, key: model.sample(params, extra, key, 3), params, extra, key)
+    assert sample.shape[0] == 3
+
+
+@pytest.mark.parametrize(
+    ("name", "millions"), [("gpt2", 124.4), ("gpt2-medium", 354.8), ("gpt2-large", 774.0), ("gpt2-xl", 1557.6)]
+)
+def test_gpt2_has_the_published_number_of_parameters(name, millions):
+    assert zoo.catalog.describe(name)["parameters"] == pytest.approx(millions * 1e6, rel=1e-3)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_step_is_finite_and_moves_every_player(name):
+    state, metrics = compiled_step(name)(fresh_state(name), random_batch(tiny(name)))
+    assert int(state.failed) == -1 and all(np.isfinite(value) for value in metrics.values())
+    for player in state.opt:
+        assert np.isfinite(metrics[f"{player}/loss"])
+        before, after = jax.tree.leaves(fresh_state(name).params[player]), jax.tree.leaves(state.params[player])
+        assert any(not np.array_equal(a, b) for a, b in zip(before, after, strict=True))
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_gradient_reaches_every_leaf_of_every_player(name):
+    model = tiny(name)
+    params, extra = model.init(jax.random.key(0))
+    params, batch = random_like(params), random_batch(model)
+    for phase in model.phases:
+        loss = lambda mine: phase.loss({**params, phase.player: mine}, extra, batch, jax.random.key(1), jnp.int32(0))[0]
+        grads = jax.jit(jax.grad(loss))(params[phase.player])
+        for path, leaf in jax.tree_util.tree_flatten_with_path(grads)[0]:
+            where = jax.tree_util.keystr(path)
+            if (name, phase.player, where) in UNREACHED:
+                continue
+            assert np.abs(leaf).max() > 0, f"{phase.player}{where}"
+
+
+# (model, player, leaf): why no gradient can reach it.
+UNREACHED: dict[tuple[str, str, str], str] = {}
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_bfloat16_computes_with_float32_parameters(name):
+    model = tiny(name, dtype="bfloat16")
+    params, extra = jax.eval_shape(model.init, jax.random.key(0))
+    assert all(leaf.dtype == jnp.float32 for leaf in jax.tree.leaves(params))
+    params, extra = model.init(jax.random.key(0))
+    batch, key = random_batch(model), jax.random.key(1)
+    for phase in model.phases:
+        loss, _ = jax.jit(phase.loss)(params, extra, batch, key, jnp.int32(0))
+        plain, _ = jax.jit(type(model).__dict__ and find_phase(tiny(name), phase.player).loss)(
+            params, extra, batch, key, jnp.int32(0)
+        )
+        assert loss.dtype == jnp.float32 and loss != plain
+        np.testing.assert_allclose(loss, plain, rtol=0.05, atol=0.05)
+
+
+def find_phase(model, player):
+    return next(phase for phase in model.phases if phase.player == player)
+
+
+@pytest.mark.parametrize("name", LATENTS)
+def test_latents_render(name):
+    model = tiny(name)
+    params, extra = model.init(jax.random.key(0))
+    latent = model.latents(jax.random.key(1), 3)
+    images = model.render(params, extra, latent)
+    spec = model.batch_spec(3)["image"]
+    assert images.shape == spec.shape and float(jnp.abs(images).max()) <= 1
+    one = model.render(params, extra, latent[:1])
+    np.testing.assert_allclose(one[0], images[0], atol=1e-5)  # a picture does not depend on its neighbours
+    if hasattr(model, "encode"):
+        assert model.encode(params, extra, images, jax.random.key(2)).shape == latent.shape
+
+
+@pytest.mark.parametrize("name", SEQUENCES)
+def test_no_position_sees_the_future(name):
+    model = tiny(name)
+    params, extra = model.init(jax.random.key(0))
+    params = random_like(params)
+    tokens = sequence(model, 2, 6)
+    first = jax.jit(lambda tokens: model.outputs(params, extra, tokens))
+    before = first(tokens)
+    for position in range(1, 6):
+        changed = tokens.at[:, position].set(other(tokens[:, position], model))
+        after = first(changed)
+        np.testing.assert_array_equal(before[:, :position], after[:, :position])
+        assert np.abs(before[:, position:] - after[:, position:]).max() > 1e-6
+
+
+@pytest.mark.parametrize("name", SEQUENCES)
+def test_prefill_and_decode_are_the_parallel_form(name):
+    model = tiny(name)
+    params, extra = model.init(jax.random.key(0))
+    params, tokens = random_like(params), sequence(model, 2, 10)
+    want = model.outputs(params, extra, tokens)
+    carry, output = model.prefill(params, extra, tokens[:, :4], jnp.array([4, 2]), capacity=12)
+    np.testing.assert_allclose(output, [want[0, 3], want[1, 1]], atol=2e-5)
+    decode = jax.jit(model.decode)
+    for step in range(4):
+        token = jnp.stack([tokens[0, 4 + step], tokens[1, 2 + step]])
+        carry, output = decode(params, extra, carry, token)
+        np.testing.assert_allclose(output, [want[0, 4 + step], want[1, 2 + step]], atol=2e-5)
+
+
+@pytest.mark.parametrize("name", SEQUENCES)
+@pytest.mark.parametrize("sampler", [Greedy(), Sampling(temperature=1.3, top_k=5, top_p=0.9)])
+def test_ragged_prompts_give_what_each_gives_alone(name, sampler):
+    model = tiny(name)
+    params, extra = model.init(jax.random.key(0))
+    params, key = random_like(params), jax.random.key(3)
+    prompt, lengths = sequence(model, 3, 5), jnp.array([5, 1, 3])
+    together = generate(
+        model, params, extra, key, prompt=prompt, lengths=lengths, length=9, sampler=sampler
+    )
+    for row in range(3):
+        alone = generate(
+            model, params, extra, key, prompt=prompt[row : row + 1, : lengths[row]], lengths=lengths[row : row + 1],
+            length=9, sampler=sampler, rows=jnp.array([row]),
+        )  # fmt: skip
+        np.testing.assert_array_equal(alone[0], together[row])
+    assert together.shape[:2] == (3, 9)
+
+
+def sequence(model, rows, length):
+    """Random tokens or frames [rows, length, ...]."""
+    rng = np.random.default_rng(5)
+    if hasattr(model, "vocabulary"):
+        return jnp.asarray(rng.integers(0, model.vocabulary, (rows, length)), jnp.int32)
+    return jnp.asarray(rng.binomial(1, 0.2, (rows, length, 88)), jnp.float32)
+
+
+def other(tokens, model):
+    """Different tokens."""
+    return (tokens + 1) % model.vocabulary if hasattr(model, "vocabulary") else 1 - tokens
+
+
+def test_batches_are_of_the_size_asked_for():
+    for name in NAMES:
+        assert all(leaf.shape[0] == BATCH for leaf in random_batch(tiny(name)).values())

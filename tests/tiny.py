@@ -1,0 +1,84 @@
+"""Each preset small enough for a test, random batches for it, and one compiled step that all tests share."""
+
+import dataclasses
+import functools
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+import zoo
+from train.config import Config, default_config
+from train.engine import learner_of
+from train.step import init_state, train_step
+
+TINY: dict[str, dict[str, Any]] = {
+    "dcgan": {"image_size": 16, "width": 4, "latent_size": 8},
+    "vae": {"image_size": 8, "channels": 1, "width": 16, "latent_size": 4},
+    "vae-conv": {"image_size": 16, "width": 4, "latent_size": 4},
+    "gpt": {"vocabulary": 11, "context": 16, "layers": 2, "heads": 2, "width": 16},
+    "lstm": {"vocabulary": 11, "context": 16, "width": 16, "layers": 2},
+    "lstm-roll": {"width": 16, "frames": 12},
+}
+NAMES = list(TINY)
+SAME_CLASS = {"gpt2": "gpt", "gpt2-medium": "gpt", "gpt2-large": "gpt", "gpt2-xl": "gpt"}
+BATCH = 8
+
+
+def tiny(name: str, **fields: Any) -> Any:
+    """The preset, tiny; with ``fields`` of one's own."""
+    return zoo.create(name, **{**TINY[name], **fields})
+
+
+def tiny_config(name: str, *, steps: int = 100, **fields: Any) -> Config:
+    """The preset's recipe around the tiny model."""
+    config = default_config(name)
+    options = dataclasses.replace(config.options, steps=steps, batch_size=BATCH)
+    return dataclasses.replace(config, model=tiny(name, **fields), options=options)
+
+
+def random_batch(model: Any, size: int = BATCH, seed: int = 0) -> dict[str, np.ndarray]:
+    """A batch as ``batch_spec`` describes it; sequences are ragged."""
+    rng, batch = np.random.default_rng(seed), {}
+    for name, spec in model.batch_spec(size).items():
+        match name:
+            case "image":
+                batch[name] = rng.uniform(-1, 1, spec.shape).astype(np.float32)
+            case "roll":
+                batch[name] = rng.binomial(1, 0.1, spec.shape).astype(np.float32)
+            case "tokens":
+                batch[name] = rng.integers(0, model.vocabulary, spec.shape).astype(np.int32)
+            case "label":
+                batch[name] = rng.integers(0, 2, spec.shape).astype(np.int32)
+    for name in ("tokens", "roll"):
+        if name in batch:
+            longest = batch[name].shape[1]
+            batch["length"] = rng.integers(longest // 2, longest + 1, size).astype(np.int32)
+    return batch
+
+
+def random_like(tree: Any, seed: int = 0, scale: float = 0.1) -> Any:
+    """Every leaf shaken, so that zeros and symmetries of the initialisation hide nothing."""
+    leaves, form = jax.tree.flatten(tree)
+    rng = np.random.default_rng(seed)
+    shaken = [leaf + scale * rng.normal(size=leaf.shape).astype(leaf.dtype) for leaf in leaves]
+    return jax.tree.unflatten(form, shaken)
+
+
+@functools.cache
+def compiled_step(name: str) -> Any:
+    """(state, batch) -> (state, metrics) of the tiny model."""
+    return jax.jit(functools.partial(train_step, learner_of(tiny_config(name))))
+
+
+@functools.cache
+def fresh_state(name: str) -> Any:
+    learner = learner_of(tiny_config(name))
+    return jax.jit(lambda seed: init_state(learner, jax.random.key(seed)))(0)
+
+
+def as_float64(tree: Any) -> Any:
+    """Floats in double precision; call under ``jax.enable_x64``."""
+    wide = lambda leaf: leaf.astype(jnp.float64) if jnp.issubdtype(leaf.dtype, jnp.floating) else leaf
+    return jax.tree.map(wide, tree)

@@ -1,0 +1,83 @@
+"""``python -m train NAME`` and ``zoo-train NAME``: trains a model of the zoo."""
+
+import os
+import sys
+import time
+
+from zoo.errors import UserError
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Runs the command; returns its exit code."""
+    argv = sys.argv[1:] if argv is None else argv
+    try:
+        return run(argv)
+    except UserError as error:
+        print(f"zoo-train: {error}", file=sys.stderr)
+        return 2
+    except ValueError as error:
+        from zoo.codecs import CodecError
+
+        if not isinstance(error, CodecError):
+            raise
+        print(f"zoo-train: {error}", file=sys.stderr)
+        return 2
+
+
+def run(argv: list[str]) -> int:
+    from train.cli import help_text, parse
+
+    if not argv or argv[0] in ("-h", "--help"):
+        print(help_text())
+        return 0 if argv else 2
+    if argv[0].startswith("-"):
+        raise UserError("the model's name comes first: zoo-train NAME [options]; zoo-train --help lists the names")
+    config, given = parse(argv)
+    return start(config, given)
+
+
+def start(config, given: set[str]) -> int:
+    """Sets jax up, opens the data, fits the model to it, and trains."""
+    import signal
+    from dataclasses import replace
+
+    connect(config.options)
+    compilation_cache()
+    from train.fit import fit_to_data
+    from train.loop import train
+
+    options = config.options
+    if options.out is None:
+        options = replace(options, out=f"runs/{config.name}-{time.strftime('%Y%m%d-%H%M%S')}")
+    config, source = fit_to_data(replace(config, options=options), given)
+    result = train(config, source)
+    return 0 if result.signal in (None, signal.SIGTERM) else 128 + result.signal
+
+
+def connect(options) -> None:
+    """Joins the other processes of a run, when there are any."""
+    if options.coordinator is None:
+        if options.processes or options.process is not None:
+            raise UserError("--processes and --process need --coordinator HOST:PORT of process 0")
+        return
+    import jax
+
+    if options.coordinator == "auto":
+        jax.distributed.initialize()
+        return
+    if options.processes is None or options.process is None:
+        raise UserError("--coordinator HOST:PORT needs --processes N and --process I (or say --coordinator auto)")
+    jax.distributed.initialize(options.coordinator, options.processes, options.process)
+
+
+def compilation_cache() -> None:
+    """Keeps compiled programs between runs, unless the user chose a place of their own."""
+    import jax
+
+    if jax.config.jax_compilation_cache_dir is None:
+        home = os.environ.get("XDG_CACHE_HOME") or os.path.join(os.path.expanduser("~"), ".cache")
+        jax.config.update("jax_compilation_cache_dir", os.path.join(home, "artzoo", "xla"))
+
+
+if __name__ == "__main__":
+    sys.exit(main())

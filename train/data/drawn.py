@@ -1,0 +1,41 @@
+"""art: pictures that pure functions draw on the device. Nothing is stored, nothing is downloaded."""
+
+from typing import Any
+
+import numpy as np
+
+from train.data.source import ENDLESS, Source
+from train.data.spec import Spec
+from train.data.splits import SPLITS
+from zoo.codecs.images import ImageCodec
+
+SIZE = 32
+HELD_OUT = 1024
+
+
+def open_art(spec: Spec, split: str, *, image_size: int | None, length: int | None) -> Source:
+    """art?size=N&count=N. "train" never repeats a picture, or has ``count`` of them; "valid" and "test" have 1024 each,
+    or a tenth of ``count``. The splits share no picture."""
+    spec.allow("size", "count")
+    size = image_size or spec.integer("size", SIZE) or SIZE
+    count = spec.integer("count", least=10)
+    if split == "train":
+        examples = count or ENDLESS
+    else:
+        examples = count // 10 if count else HELD_OUT
+
+    def example(arrays: dict[str, Any], index: Any) -> dict[str, Any]:
+        import jax
+
+        from zoo.algorithmic.art import draw
+
+        key = jax.random.fold_in(jax.random.key(SPLITS.index(split)), index)
+        return {"image": draw(key, size).astype(np.float32)}
+
+    return Source(
+        spec=spec.text,
+        codec=ImageCodec(channels=3),
+        size=examples,
+        fields={"image_size": size, "channels": 3},
+        example=example,
+    )

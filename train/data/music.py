@@ -1,0 +1,132 @@
+"""midi: a folder of MIDI files; rolls: piano rolls in one file."""
+
+import zlib
+from collections.abc import Sequence
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from train.data.folders import by_folder, find
+from train.data.npz import read_npz, sequences_of
+from train.data.sequences import KEYS, sequence_source
+from train.data.source import Source
+from train.data.spec import Spec
+from train.data.workers import map_files
+from zoo.errors import UserError
+
+SUFFIXES = frozenset({".mid", ".midi", ".smf", ".kar"})
+CODECS = ("performance", "voices", "roll")
+MATLAB_KEYS = {"train": "traindata", "valid": "validdata", "test": "testdata"}
+
+
+def open_midi(spec: Spec, split: str, *, image_size: int | None, length: int | None) -> Source:
+    """midi:DIR?codec=performance|voices|roll&steps=N&drums=1&transpose=N, the MIDI files under DIR, at any depth.
+
+    ``steps``: a second (performance, default 100) or a quarter note (voices and roll, default 4). ``drums``: keep the
+    drums of a performance instead of what has a pitch. ``transpose``: see ``sequence_source``, default 0. Folders
+    train, valid and test at the top are splits.
+    """
+    spec.allow("codec", "steps", "drums", "transpose")
+    codec = music_codec(spec, "performance")
+    folder = spec.folder()
+    files, skipped = find(folder, SUFFIXES)
+    results = map_files(partial(_read, folder, codec), files, f"reading {folder}")
+    names, pieces = [], []
+    for name, result in zip(files, results, strict=True):
+        if isinstance(result, str):
+            skipped.append(f"{name}: {result}")
+        else:
+            names.append(name)
+            pieces.append(result)
+    if not pieces:
+        raise UserError(f"{spec.text}: no MIDI file with music" + (f"; first: {skipped[0]}" if skipped else ""))
+    own = by_folder(names)
+    return sequence_source(
+        spec,
+        codec,
+        {part: [pieces[i] for i in rows] for part, rows in own.items()},
+        split=split,
+        length=length,
+        names={part: [names[i] for i in rows] for part, rows in own.items()},
+        transpose=spec.integer("transpose", 0, least=0) or 0,
+        skipped=skipped,
+    )
+
+
+def open_rolls(spec: Spec, split: str, *, image_size: int | None, length: int | None) -> Source:
+    """rolls:FILE?steps=N&transpose=N, piano rolls [T, 88] of keys 21..108.
+
+    A MATLAB 5 file as Boulanger-Lewandowski et al. 2012 published (cells traindata, validdata, testdata), or an npz as
+    ``npz:`` describes it (``roll``, or one array a split). ``steps``: frames a quarter note, for playing, default 1.
+    """
+    from zoo.codecs.rolls import PianoRoll
+
+    spec.allow("steps", "transpose")
+    path = spec.file()
+    if path.suffix.lower() == ".mat":
+        own = _matlab(spec, path)
+    else:
+        own = sequences_of(spec, read_npz(spec, path), "roll")
+    if not own:
+        raise UserError(f"{spec.text}: no rolls; a .mat holds {', '.join(MATLAB_KEYS.values())}, an npz 'roll'")
+    return sequence_source(
+        spec,
+        PianoRoll(steps_per_quarter=spec.integer("steps", 1) or 1),
+        own,
+        split=split,
+        length=length,
+        transpose=spec.integer("transpose", 0, least=0) or 0,
+    )
+
+
+def music_codec(spec: Spec, default: str) -> Any:
+    """The codec that the options codec, steps and drums ask for."""
+    from zoo.codecs.errors import CodecError
+    from zoo.codecs.performance import Performance
+    from zoo.codecs.rolls import PianoRoll
+    from zoo.codecs.voices import VoiceGrid
+
+    kind = spec.choice("codec", CODECS, default)
+    steps = spec.integer("steps")
+    drums = spec.choice("drums", ("0", "1"), "0") == "1"
+    if drums and kind != "performance":
+        raise UserError(f"{spec.text}: only codec=performance keeps drums")
+    try:
+        if kind == "performance":
+            return Performance(steps_per_second=steps or 100, drums=drums)
+        return (VoiceGrid if kind == "voices" else PianoRoll)(steps_per_quarter=steps or 4)
+    except CodecError as error:
+        raise UserError(f"{spec.text}: {error.cause}") from None
+
+
+def _read(folder: Path, codec: Any, name: str) -> np.ndarray | str:
+    """What the codec makes of a file, or why it makes nothing."""
+    from zoo.codecs.errors import CodecError
+    from zoo.codecs.midi import read_midi
+
+    try:
+        piece = codec.encode(read_midi(folder / name))
+    except CodecError as error:
+        return error.cause
+    if len(piece) <= (2 if piece.ndim == 1 else 0):  # START and STOP
+        return "no notes that the codec keeps" + ("; try drums=1" if not getattr(codec, "drums", True) else "")
+    return piece
+
+
+def _matlab(spec: Spec, path: Path) -> dict[str, Sequence[np.ndarray]]:
+    from scipy.io import loadmat
+    from scipy.io.matlab import MatReadError
+
+    try:
+        arrays = loadmat(path)
+    except (ValueError, OSError, EOFError, TypeError, KeyError, NotImplementedError, MatReadError, zlib.error) as error:
+        raise UserError(f"{spec.text}: no MATLAB 5 file that can be read: {' '.join(str(error).split())}") from None
+    own = {
+        split: [np.asarray(cell) for cell in arrays[key].ravel()] for split, key in MATLAB_KEYS.items() if key in arrays
+    }
+    for split, pieces in own.items():
+        if any(piece.ndim != 2 or piece.shape[1] != KEYS or piece.dtype.kind not in "uifb" for piece in pieces):
+            raise UserError(f"{spec.text}: {MATLAB_KEYS[split]} should be cells of [T, {KEYS}]")
+    return {split: [piece for piece in pieces if len(piece)] for split, pieces in own.items()}

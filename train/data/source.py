@@ -1,0 +1,90 @@
+"""A source: examples by index, behind one small protocol, and the one door to all of them."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from train.data.spec import Spec, parse
+from train.data.splits import SPLITS
+from zoo.errors import UserError
+
+if TYPE_CHECKING:
+    import jax
+
+ENDLESS = 2**31 - 1
+RESIDENT_BYTES = 2 * 2**30
+
+OPENERS = {
+    "art": "train.data.drawn",
+    "bach": "train.data.bach",
+    "docs": "train.data.texts",
+    "images": "train.data.images",
+    "idx": "train.data.idx",
+    "npz": "train.data.npz",
+    "midi": "train.data.music",
+    "rolls": "train.data.music",
+    "text": "train.data.texts",
+    "tfds": "train.data.tfds_set",
+}
+
+
+@dataclass(frozen=True)
+class Source:
+    """Examples by index. One of ``example`` and ``fetch`` is given.
+
+    ``size``: examples in an epoch; ``ENDLESS`` where every index draws another one. ``fields``: what a model's open
+    fields are filled from (image_size, channels, classes; vocabulary, start, stop; keys). ``arrays``: tables that stay
+    on the device. ``example``: pure JAX, (arrays, index int32 []) -> ONE example. ``fetch``: host, indices [B] ->
+    batch, for sets that are read from disk. ``skipped``: "FILE: why" of all that could not be read. ``labels``: names
+    of the classes.
+    """
+
+    spec: str
+    codec: Any
+    size: int
+    fields: dict[str, int]
+    arrays: dict[str, np.ndarray] = field(default_factory=dict)
+    example: "Callable[[dict[str, jax.Array], jax.Array], dict[str, jax.Array]] | None" = None
+    fetch: Callable[[np.ndarray], dict[str, np.ndarray]] | None = None
+    skipped: tuple[str, ...] = ()
+    labels: tuple[str, ...] = ()
+
+    def batch_spec(self, batch_size: int) -> "dict[str, jax.ShapeDtypeStruct]":
+        """Shapes and dtypes of a batch, to be held against a model's own ``batch_spec``."""
+        import jax
+
+        if self.example is None:
+            assert self.fetch is not None
+            one = {key: value[0] for key, value in self.fetch(np.zeros(1, np.int32)).items()}
+        else:
+            one = jax.eval_shape(self.example, self.arrays, jax.ShapeDtypeStruct((), np.int32))
+        return {key: jax.ShapeDtypeStruct((batch_size, *x.shape), x.dtype) for key, x in one.items()}
+
+
+def open_source(spec: str, split: str = "train", *, image_size: int | None = None, length: int | None = None) -> Source:
+    """Opens what a user wrote after ``--data``.
+
+    ``image_size``: pixels a side that the model wants (None: the source's own). ``length``: tokens or frames a window
+    (a model with context T asks for T + 1; None: whole pieces). Where the data has no splits of its own, a tenth of it,
+    chosen by hash of the examples' names, is held out and is both "valid" and "test"; where it has one of the two, that
+    one is both. In "train" windows start everywhere they may; in "valid" and "test" they follow one another and the
+    last is shorter, so that every position counts once.
+
+    Raises UserError: an unknown spec or option, missing or unreadable data, an empty result.
+    """
+    if split not in SPLITS:
+        raise UserError(f"no split {split!r}: it is one of {', '.join(SPLITS)}")
+    if image_size is not None and image_size < 1:
+        raise UserError(f"image size {image_size} should be at least 1")
+    if length is not None and length < 2:
+        raise UserError(f"windows of {length} leave nothing to predict: use at least 2")
+    return open_spec(parse(spec), split, image_size=image_size, length=length)
+
+
+def open_spec(spec: Spec, split: str, *, image_size: int | None = None, length: int | None = None) -> Source:
+    """The same of a spec that is parsed already."""
+    opener = getattr(import_module(OPENERS[spec.kind]), f"open_{spec.kind}")
+    return opener(spec, split, image_size=image_size, length=length)

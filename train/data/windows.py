@@ -1,0 +1,109 @@
+"""Windows into pieces of different length: one flat table on the device, and arithmetic from an index to a window.
+
+A table of P pieces costs P rows however many windows there are, so that every offset of a long text may be an example.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from zoo.errors import UserError
+
+if TYPE_CHECKING:
+    import jax
+
+INT32 = 2**31 - 1
+
+
+@dataclass(frozen=True, kw_only=True)
+class Cut:
+    """How windows are cut out of pieces.
+
+    ``length``: positions a window; None for whole pieces. ``align``: windows start at multiples of it. ``overlap``:
+    positions that two neighbours share when windows follow one another: 1 for tokens, where the last of one is what the
+    next continues, 0 for rolls.
+    """
+
+    length: int | None
+    align: int = 1
+    overlap: int = 1
+
+    def strides(self, split: str) -> tuple[int, int, int]:
+        """(positions in the array, positions in use, distance of two starts). All zero distances mean whole pieces."""
+        assert self.length is not None
+        if split == "train":
+            return self.length, self.length, self.align
+        step = self.length - self.overlap
+        step = max(step // self.align * self.align, 1) if step >= self.align else step
+        return self.length, step + self.overlap, step
+
+
+@dataclass(frozen=True)
+class Table:
+    """Windows as arrays of the device and the pure function that reads one."""
+
+    size: int
+    arrays: dict[str, np.ndarray]
+    example: "Callable[[dict[str, jax.Array], jax.Array], dict[str, jax.Array]]"
+
+
+def window_table(
+    pieces: Sequence[np.ndarray],
+    key: str,
+    *,
+    cut: Cut,
+    split: str,
+    shifts: np.ndarray | None = None,
+    transpose: "Callable[[jax.Array, jax.Array], jax.Array] | None" = None,
+    dtype: Any = np.int32,
+) -> Table:
+    """Cuts pieces [T] (tokens) or [T, 88] (rolls) into examples {key: [length, ...] of ``dtype``, "length": int32 []}.
+
+    ``shifts`` int32 [P, 2]: lowest and highest transposition of each piece in semitones; ``transpose(window, shift)``
+    applies one. Each pair (window, transposition) is an example. Positions past a piece's end are zero.
+    """
+    sizes = np.array([len(piece) for piece in pieces], np.int64)
+    whole = Cut(length=int(sizes.max()), align=int(sizes.max())) if cut.length is None else cut
+    span, used, stride = whole.strides("train" if cut.length is None else split)
+    shifts = np.zeros((len(pieces), 2), np.int64) if shifts is None else shifts.astype(np.int64)
+    keys = shifts[:, 1] - shifts[:, 0] + 1
+    windows = np.maximum(-(-(sizes - used) // stride), 0) + 1
+    first = np.concatenate([[0], np.cumsum(windows * keys)])
+    if max(first[-1], sizes.sum() + span) > INT32:
+        raise UserError(
+            f"{first[-1]:,} windows over {sizes.sum():,} positions are more than 2**31: use less of the data"
+        )
+    flat = np.concatenate([*pieces, np.zeros((span, *pieces[0].shape[1:]), pieces[0].dtype)])
+    offsets = np.cumsum(sizes) - sizes
+    arrays = {
+        key: flat,
+        "first": first[:-1].astype(np.int32),
+        "piece": np.stack([offsets, sizes, shifts[:, 0], keys], axis=1).astype(np.int32),
+    }
+    return Table(int(first[-1]), arrays, _reader(key, span, used, stride, transpose, dtype))
+
+
+def _reader(key: str, span: int, used: int, stride: int, transpose: Any, dtype: Any) -> Any:
+    import jax.numpy as jnp
+    from jax import lax
+
+    def example(arrays: Any, index: Any) -> Any:
+        piece = jnp.searchsorted(arrays["first"], index, side="right", method="scan_unrolled") - 1
+        offset, size, lowest, keys = arrays["piece"][piece]
+        within = index - arrays["first"][piece]
+        start = within // keys * stride
+        window = lax.dynamic_slice_in_dim(arrays[key], offset + start, span).astype(dtype)
+        if transpose is not None:
+            window = transpose(window, lowest + within % keys)
+        length = jnp.minimum(size - start, used)
+        real = (jnp.arange(span) < length).reshape((span,) + (1,) * (window.ndim - 1))
+        return {key: jnp.where(real, window, jnp.zeros_like(window)), "length": length.astype(jnp.int32)}
+
+    return example
+
+
+def narrow(tokens: np.ndarray, vocabulary: int) -> np.ndarray:
+    """The same tokens in the smallest dtype that holds ``vocabulary``: a table of text takes a byte a character."""
+    return tokens.astype(np.min_scalar_type(max(vocabulary - 1, 0)))

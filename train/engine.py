@@ -1,0 +1,152 @@
+"""A config, a source and a placement put together: how a run begins, and what one dispatch of it is."""
+
+import functools
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from train.config import Config, with_member
+from train.optim import build_all
+from train.placement import (
+    Placement,
+    averaging,
+    batch_of,
+    compile_dispatch,
+    compile_init,
+    first_replica,
+    given,
+    put_global,
+    replicas,
+)
+from train.step import Learner, State, dispatch, init_state
+from zoo.errors import UserError
+
+
+def learner_of(config: Config) -> Learner:
+    """The learner that a config describes. Cheap: under ``vmap`` each member of a population makes its own."""
+    players = tuple(dict.fromkeys(phase.player for phase in config.model.phases))
+    steps = config.options.steps or 1
+    return Learner(
+        model=config.model,
+        optimizers=build_all(config.optim, config.players, players=players, steps=steps),
+        ema=config.ema,
+        accumulate=config.options.accumulate,
+    )
+
+
+@dataclass(frozen=True)
+class Engine:
+    """How a run begins and moves on; holds no state of it."""
+
+    config: Config
+    placement: Placement
+    example: Callable[[Any, Any], Any] | None
+    """A source's ``example`` where batches are made on the device; None where the host feeds them."""
+
+    def __post_init__(self):
+        options = self.config.options
+        self.placement.check_batch(options.batch_size or 1, options.accumulate)
+        if self.placement.mode == "pmap" and self.config.members:
+            raise UserError("--parallel pmap trains one run; use --parallel jit for a population")
+        if self.placement.mode == "pmap" and getattr(self.config.model, "shared_extra", False):
+            raise UserError(f"{self.config.name} keeps one extra for all devices; use --parallel jit, not pmap")
+
+    @property
+    def members(self) -> int | None:
+        return self.config.members
+
+    def make_state(self, seeds: jax.Array) -> State:
+        """seeds int32 [] or [N] -> a fresh state, with a leading axis N for a population."""
+        if self.members is None:
+            return init_state(learner_of(self.config), jax.random.key(seeds))
+        make = lambda seed, values: init_state(learner_of(with_member(self.config, values)), jax.random.key(seed))
+        return jax.vmap(make)(seeds, self.varied)
+
+    @property
+    def varied(self) -> dict[str, jax.Array]:
+        return {name: jnp.array(values, jnp.float32) for name, values in self.config.varied().items()}
+
+    @property
+    def seeds(self) -> jax.Array:
+        seeds = np.array(self.config.seeds, np.int32)
+        return seeds if self.members is not None else seeds[0]
+
+    def init(self) -> State:
+        return compile_init(self.placement, self.make_state, self.seeds)
+
+    def abstract(self) -> State:
+        """What a checkpoint is restored into: shapes, with the sharding that each leaf will have."""
+        shapes = jax.eval_shape(self.make_state, self.seeds)
+        attach = lambda leaf, sharding: jax.ShapeDtypeStruct(leaf.shape, leaf.dtype, sharding=sharding)
+        return jax.tree.map(attach, shapes, self.placement.state_shardings(shapes))
+
+    @functools.cached_property
+    def compiled(self) -> Callable[..., Any]:
+        """(state, tables, inputs) -> (state, report); compiles once for each number of steps."""
+        make_batch = given if self.example is None else batch_of(self.example)
+        if self.members is not None:
+            one = lambda values, state, tables, inputs: dispatch(
+                learner_of(with_member(self.config, values)), make_batch, state, tables, inputs
+            )
+            many = jax.vmap(one, (0, 0, None, 0))
+            return compile_dispatch(self.placement, lambda *arguments: many(self.varied, *arguments))
+        learner = learner_of(self.config)
+        if self.placement.mode == "pmap":
+            learner = averaging(learner)
+        return compile_dispatch(self.placement, functools.partial(dispatch, learner, make_batch))
+
+    def inputs(self, loaders: list[Any], step: int, count: int) -> Any:
+        """Indices (or batches) of ``count`` steps from ``step`` on, placed: leaves [K, B, ...], populations [N, K, B, ...]."""
+        read = lambda loader, at: loader.indices(at) if self.example is not None else loader.batch(at)
+        stack = lambda loader: stack_trees([read(loader, at) for at in range(step, step + count)])
+        rows = [stack(loader) for loader in loaders]
+        if self.members is None:
+            return self.placement.put_inputs(rows[0], axis=1)
+        return self.placement.put_inputs(stack_trees(rows), axis=2)
+
+    # -- what is saved, and what it becomes again -----------------------------------------------------------------------
+
+    def to_saved(self, state: State) -> State:
+        """A state as checkpoints hold it: independent of the placement."""
+        if self.placement.mode != "pmap":
+            return state
+        first = first_replica(state, jax.random.key(self.config.options.seed))
+        return jax.tree.map(self.share, first)
+
+    def share(self, leaf: jax.Array) -> jax.Array:
+        """A leaf of process 0, on every process."""
+        if jax.process_count() == 1:
+            return leaf
+        from jax.experimental import multihost_utils
+
+        if jax.dtypes.issubdtype(leaf.dtype, jax.dtypes.prng_key):
+            return jax.random.wrap_key_data(self.share(jax.random.key_data(leaf)))
+        return put_global(multihost_utils.broadcast_one_to_all(leaf), self.placement.replicated())
+
+    def from_saved(self, state: State) -> State:
+        return replicas(self.placement, state) if self.placement.mode == "pmap" else state
+
+
+def stack_trees(trees: list[Any]) -> Any:
+    return jax.tree.map(lambda *leaves: np.stack(leaves), *trees)
+
+
+def adopt(state: State, given_params: dict[str, Any], given_extra: Any, *, origin: Path) -> State:
+    """A fresh state that starts from another run's parameters (and averages, and ``extra``)."""
+    from dataclasses import replace
+
+    from train.checkpoint import describe_difference, flatten
+
+    saved = {name: [list(leaf.shape), str(leaf.dtype)] for name, leaf in flatten(given_params).items()}
+    wrong = describe_difference(saved, flatten(state.params))
+    if wrong:
+        raise UserError(f"--init-from {origin}: another shape of model: {wrong}")
+    put = lambda new, old: jax.device_put(np.asarray(new), old.sharding)
+    params = jax.tree.map(put, given_params, state.params)
+    ema = {player: jax.tree.map(put, given_params[player], tree) for player, tree in state.ema.items()}
+    return replace(state, params=params, ema=ema, extra=jax.tree.map(put, given_extra, state.extra))

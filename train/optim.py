@@ -1,0 +1,115 @@
+"""Optimizers: one plain description of what optax composes for a player."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, fields, replace
+from typing import TYPE_CHECKING, Any, Literal
+
+if TYPE_CHECKING:
+    import optax
+
+
+@dataclass(frozen=True, kw_only=True)
+class Optim:
+    """An optimizer with its schedule. Floats may be tracers, so that a population can give each member its own."""
+
+    rule: Literal["adam", "adamw", "sgd", "rmsprop", "lbfgs"] = "adamw"
+    """The update rule; lbfgs searches along its line and ignores learning_rate and schedule."""
+    learning_rate: float = 1e-3
+    """Peak learning rate."""
+    b1: float = 0.9
+    """Decay of the first moment; momentum of sgd."""
+    b2: float = 0.999
+    """Decay of the second moment."""
+    eps: float = 1e-8
+    """Added to the root of the second moment."""
+    weight_decay: float = 0.0
+    """Decoupled weight decay, on matrices and kernels only; adamw."""
+    clip: float | None = None
+    """Largest global norm of a gradient; None is no clipping."""
+    schedule: Literal["constant", "cosine", "linear"] = "constant"
+    """How the learning rate falls after the warm-up."""
+    warmup: int = 0
+    """Steps over which the learning rate rises linearly from 0."""
+    final: float = 0.1
+    """Last learning rate as a fraction of the peak; cosine and linear."""
+    decay_steps: int | None = None
+    """Step at which the schedule ends; None is the run's last step."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class PlayerOptim:
+    """What one player's optimizer has otherwise than the others'; None is «the same»."""
+
+    rule: Literal["adam", "adamw", "sgd", "rmsprop", "lbfgs"] | None = None
+    learning_rate: float | None = None
+    b1: float | None = None
+    b2: float | None = None
+    weight_decay: float | None = None
+    clip: float | None = None
+
+
+def for_player(optim: Optim, change: PlayerOptim | None) -> Optim:
+    """``optim`` with the fields that ``change`` names."""
+    if change is None:
+        return optim
+    named = {f.name: getattr(change, f.name) for f in fields(change) if getattr(change, f.name) is not None}
+    return replace(optim, **named)
+
+
+def learning_rate(optim: Optim, steps: int) -> "optax.Schedule":
+    """step -> learning rate: linear warm-up, then constant, cosine (Loshchilov & Hutter 2017, eq. 5) or linear."""
+    import optax
+
+    peak, end = optim.learning_rate, optim.decay_steps or steps
+    falling = max(end - optim.warmup, 1)
+    match optim.schedule:
+        case "constant":
+            body = optax.constant_schedule(peak)
+        case "cosine":
+            unit = optax.cosine_decay_schedule(1.0, falling, alpha=0.0)
+            # Written around a unit schedule because optax checks its floats, and ours may be tracers.
+            body = lambda step: peak * (optim.final + (1 - optim.final) * unit(step))
+        case "linear":
+            unit = optax.linear_schedule(1.0, 0.0, falling)
+            body = lambda step: peak * (optim.final + (1 - optim.final) * unit(step))
+    if not optim.warmup:
+        return body
+    rise = lambda step: peak * (step + 1) / optim.warmup
+    return optax.join_schedules([rise, body], [optim.warmup])
+
+
+def build(optim: Optim, steps: int) -> "optax.GradientTransformationExtraArgs":
+    """The optax transformation that ``optim`` describes, for a run of ``steps`` steps."""
+    import optax
+
+    rate = learning_rate(optim, steps)
+    match optim.rule:
+        case "adam":
+            rule = optax.adam(rate, b1=optim.b1, b2=optim.b2, eps=optim.eps)
+        case "adamw":
+            decayed = lambda params: jax_tree_map(lambda leaf: leaf.ndim > 1, params)
+            rule = optax.adamw(
+                rate, b1=optim.b1, b2=optim.b2, eps=optim.eps, weight_decay=optim.weight_decay, mask=decayed
+            )
+        case "sgd":
+            rule = optax.sgd(rate, momentum=optim.b1)
+        case "rmsprop":
+            rule = optax.rmsprop(rate, decay=optim.b2, eps=optim.eps)
+        case "lbfgs":
+            rule = optax.lbfgs()
+    parts = [] if optim.clip is None else [optax.clip_by_global_norm(optim.clip)]
+    return optax.with_extra_args_support(optax.chain(*parts, rule))
+
+
+def jax_tree_map(function: Any, tree: Any) -> Any:
+    """``jax.tree.map``, imported late: the command's ``--help`` reads this file's dataclasses without jax."""
+    import jax
+
+    return jax.tree.map(function, tree)
+
+
+def build_all(
+    optim: Optim, changes: Mapping[str, PlayerOptim], *, players: tuple[str, ...], steps: int
+) -> dict[str, "optax.GradientTransformationExtraArgs"]:
+    """One optimizer a player."""
+    return {player: build(for_player(optim, changes.get(player)), steps) for player in players}

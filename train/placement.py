@@ -1,0 +1,181 @@
+"""Where arrays live: one rule for each way to place a run on its devices.
+
+``jit`` replicates the state and splits the batch; ``fsdp`` also splits the state; both compile the same global-view step,
+so that what is computed does not depend on the devices. ``pmap`` makes replicas, each with its own key and ``extra``,
+whose gradients are averaged.
+"""
+
+import functools
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import Any, Literal
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+from jax.sharding import AxisType, Mesh, NamedSharding, PartitionSpec
+
+from train.step import Learner, State, dispatch, init_state
+from zoo.errors import UserError
+
+AXIS = "data"
+Mode = Literal["jit", "fsdp", "pmap"]
+SMALLEST_SPLIT = 4096  # elements; splitting a smaller leaf costs more in messages than it saves in memory
+
+
+@dataclass(frozen=True)
+class Placement:
+    """A mesh of all devices of all processes, and a rule."""
+
+    mode: Mode
+    mesh: Mesh
+
+    @property
+    def devices(self) -> int:
+        return self.mesh.size
+
+    def check_batch(self, batch_size: int, accumulate: int = 1) -> None:
+        """The batch is split over the devices, and what each device has over the micro-batches."""
+        parts = self.devices * accumulate
+        if batch_size % parts:
+            per = f"{self.devices} devices" + (f" x {accumulate} micro-batches" if accumulate > 1 else "")
+            near = max(parts, round(batch_size / parts) * parts)
+            raise UserError(f"--batch-size {batch_size} does not divide by {per}; {near} would")
+
+    def state_shardings(self, abstract: Any) -> Any:
+        """A sharding for each leaf of a state (or of any tree): replicated, or split by the fsdp rule."""
+        split = fsdp_spec if self.mode == "fsdp" else (lambda shape, parts: PartitionSpec())
+        return jax.tree.map(lambda leaf: NamedSharding(self.mesh, split(leaf.shape, self.devices)), abstract)
+
+    def replicated(self) -> NamedSharding:
+        return NamedSharding(self.mesh, PartitionSpec())
+
+    def put_tables(self, tables: Any) -> Any:
+        """The resident data set, whole on every device."""
+        if self.mode == "pmap":
+            return tables
+        return jax.tree.map(lambda leaf: put_global(leaf, self.replicated()), tables)
+
+    def put_inputs(self, inputs: Any, *, axis: int) -> Any:
+        """This process's slice of the inputs of K steps, as global arrays split on ``axis``, the batch's."""
+        if self.mode == "pmap":
+            local = jax.local_device_count()
+            share = lambda x: np.stack(np.split(np.asarray(x), local, axis=axis))
+            return jax.tree.map(share, inputs)
+        sharding = NamedSharding(self.mesh, PartitionSpec(*[None] * axis, AXIS))
+        return jax.tree.map(lambda x: jax.make_array_from_process_local_data(sharding, np.asarray(x)), inputs)
+
+
+def place(mode: Mode, devices: list[jax.Device] | None = None) -> Placement:
+    """All devices (or those given) in one axis. The axis is Auto: with explicit axes (make_mesh's default) flax's layers
+    do not trace."""
+    devices = jax.devices() if devices is None else devices
+    return Placement(mode, jax.make_mesh((len(devices),), (AXIS,), axis_types=(AxisType.Auto,), devices=devices))
+
+
+def fsdp_spec(shape: tuple[int, ...], parts: int) -> PartitionSpec:
+    """Splits the largest dimension that divides by ``parts``; small leaves and leaves that do not divide stay whole."""
+    fitting = [(size, dim) for dim, size in enumerate(shape) if size % parts == 0]
+    if int(np.prod(shape)) < SMALLEST_SPLIT or not fitting:
+        return PartitionSpec()
+    _, dim = max(fitting, key=lambda pair: pair[0])
+    return PartitionSpec(*[None] * dim, AXIS)
+
+
+def put_global(leaf: Any, sharding: NamedSharding) -> jax.Array:
+    """A host array that every process holds whole, as one global array."""
+    leaf = np.asarray(leaf)
+    return jax.make_array_from_callback(leaf.shape, sharding, lambda index: leaf[index])
+
+
+# -- the three ways to compile ------------------------------------------------------------------------------------------
+
+
+def compile_init(placement: Placement, make: Callable[..., State], *arguments: Any) -> State:
+    """``make(*arguments)`` with every leaf made where it will live: none is ever held in the wrong place."""
+    if placement.mode == "pmap":
+        return replicas(placement, jax.jit(make)(*arguments))
+    shardings = placement.state_shardings(jax.eval_shape(make, *arguments))
+    return jax.jit(make, out_shardings=shardings)(*arguments)
+
+
+def compile_dispatch(placement: Placement, step: Callable[..., Any]) -> Callable[..., Any]:
+    """``step(state, tables, inputs) -> (state, report)`` compiled for the placement, with the state donated.
+
+    The report of ``pmap`` is averaged over the replicas on the host (`merge_report`).
+    """
+    if placement.mode == "pmap":
+        return jax.pmap(step, axis_name=AXIS, in_axes=(0, None, 0), donate_argnums=0)
+
+    @functools.partial(jax.jit, donate_argnums=0)
+    def compiled(state: State, tables: Any, inputs: Any):
+        state, report = step(state, tables, inputs)
+        state = jax.lax.with_sharding_constraint(state, placement.state_shardings(state))
+        return state, jax.lax.with_sharding_constraint(report, placement.replicated())
+
+    return compiled
+
+
+def averaging(learner: Learner) -> Learner:
+    """The learner for ``pmap``: every optimizer first averages its gradients over the replicas."""
+    mean = lambda updates, state, params=None: (jax.lax.pmean(updates, AXIS), state)
+    pmean = optax.GradientTransformation(lambda params: optax.EmptyState(), mean)
+    chained = {name: optax.chain(pmean, optimizer) for name, optimizer in learner.optimizers.items()}
+    return replace(learner, optimizers=chained)
+
+
+def replicas(placement: Placement, state: State) -> State:
+    """One state a device of this process: the same but for the key, which each replica folds its own number into."""
+    local = jax.local_devices()
+    first = jax.process_index() * len(local)
+    stacked = jax.tree.map(lambda leaf: jnp.broadcast_to(leaf, (len(local), *leaf.shape)), replace(state, key=None))
+    keys = jax.vmap(lambda number: jax.random.fold_in(state.key, number))(first + jnp.arange(len(local)))
+    mesh = Mesh(np.array(local), (AXIS,))
+    sharding = NamedSharding(mesh, PartitionSpec(AXIS))
+    return jax.device_put(replace(stacked, key=keys), sharding)
+
+
+def first_replica(state: State, key: jax.Array) -> State:
+    """What ``pmap`` saves: the first replica's state with the run's own key."""
+    take = lambda leaf: jnp.asarray(np.asarray(leaf.addressable_shards[0].data)[0])
+    return replace(jax.tree.map(take, replace(state, key=None)), key=key)
+
+
+def merge_report(placement: Placement, report: Any) -> Any:
+    """Metrics and ``failed`` of K steps as host arrays [K] (populations [N, K])."""
+    host = jax.tree.map(lambda leaf: np.asarray(leaf), report)
+    if placement.mode != "pmap":
+        return host
+    metrics, failed = host
+    return jax.tree.map(lambda leaf: leaf.mean(0), metrics), failed.max(0)
+
+
+def batch_of(example: Callable[[Any, Any], Any]) -> Callable[[Any, Any], Any]:
+    """(tables, indices [B]) -> batch, drawn or gathered on the device from a source's ``example``."""
+    return lambda tables, indices: jax.vmap(example, (None, 0))(tables, indices)
+
+
+def given(tables: Any, batch: Any) -> Any:
+    """The ``make_batch`` of data that the host feeds: the slice is the batch."""
+    del tables
+    return batch
+
+
+__all__ = [
+    "AXIS",
+    "Mode",
+    "Placement",
+    "averaging",
+    "batch_of",
+    "compile_dispatch",
+    "compile_init",
+    "dispatch",
+    "first_replica",
+    "fsdp_spec",
+    "given",
+    "init_state",
+    "merge_report",
+    "place",
+    "replicas",
+]

@@ -1,0 +1,40 @@
+"""What each preset is trained with when nothing is said: a literal table, one recipe a model."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from types import MappingProxyType
+
+from train.optim import Optim, PlayerOptim
+
+
+@dataclass(frozen=True, kw_only=True)
+class Recipe:
+    """Defaults of a run."""
+
+    steps: int
+    batch_size: int
+    optim: Optim
+    players: Mapping[str, PlayerOptim] = field(default_factory=dict)
+    ema: Mapping[str, float] = field(default_factory=dict)
+    """player -> decay of the moving average that samples are drawn with."""
+
+
+_GAN = Optim(rule="adam", learning_rate=2e-4, b1=0.5, b2=0.999)
+_SMALL_GPT = Optim(learning_rate=1e-3, b2=0.99, weight_decay=0.1, clip=1.0, schedule="cosine", warmup=100)
+# nanoGPT's settings for GPT-2 124M; larger models take smaller steps (Brown et al. 2020, table 2.1).
+_GPT2 = Optim(learning_rate=6e-4, b2=0.95, weight_decay=0.1, clip=1.0, schedule="cosine", warmup=2000)
+
+RECIPES: Mapping[str, Recipe] = MappingProxyType(
+    {
+        "dcgan": Recipe(steps=20_000, batch_size=64, optim=_GAN, ema={"generator": 0.999}),
+        "vae": Recipe(steps=50_000, batch_size=100, optim=Optim(rule="adam", learning_rate=1e-3, schedule="cosine")),
+        "vae-conv": Recipe(steps=10_000, batch_size=64, optim=Optim(rule="adam", learning_rate=1e-3, schedule="cosine")),
+        "gpt": Recipe(steps=5_000, batch_size=32, optim=_SMALL_GPT),
+        "gpt2": Recipe(steps=600_000, batch_size=480, optim=_GPT2),
+        "gpt2-medium": Recipe(steps=600_000, batch_size=480, optim=Optim(**{**vars(_GPT2), "learning_rate": 3e-4})),
+        "gpt2-large": Recipe(steps=600_000, batch_size=480, optim=Optim(**{**vars(_GPT2), "learning_rate": 2.5e-4})),
+        "gpt2-xl": Recipe(steps=600_000, batch_size=480, optim=Optim(**{**vars(_GPT2), "learning_rate": 2e-4})),
+        "lstm": Recipe(steps=5_000, batch_size=32, optim=Optim(learning_rate=2e-3, clip=1.0, schedule="cosine", warmup=100)),
+        "lstm-roll": Recipe(steps=5_000, batch_size=16, optim=Optim(learning_rate=2e-3, clip=1.0, schedule="cosine")),
+    }
+)

@@ -1,0 +1,164 @@
+"""The one train step. Everything that learns in this zoo learns here.
+
+Nothing below knows about devices, files or clocks: `train.placement` says where arrays live, `train.loop` what happens
+around a run.
+"""
+
+import functools
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import optax
+
+from zoo.model import Array, Batch, Extra, Metrics, Model, Params, Phase
+
+INIT = 0x1417  # folded into the run's key for the parameters, so that no step's key repeats it
+
+
+@functools.partial(
+    jax.tree_util.register_dataclass,
+    data_fields=["step", "key", "params", "extra", "opt", "ema", "failed"],
+    meta_fields=[],
+)
+@dataclass(frozen=True)
+class State:
+    """All that changes in a run: what a checkpoint holds."""
+
+    step: Array
+    """int32 [], updates done."""
+    key: Array
+    """The run's key; step ``s`` uses ``fold_in(key, s)``, so that nothing is threaded and a resumed run is the same run."""
+    params: Params
+    extra: Extra
+    opt: dict[str, Any]
+    """player -> optimizer state."""
+    ema: Params
+    """player -> moving average of its parameters, for the players that keep one."""
+    failed: Array
+    """int32 [], -1; or the index of the phase that met a NaN or Inf at ``step``: then nothing moves any more."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Learner:
+    """How a model is trained."""
+
+    model: Model
+    optimizers: Mapping[str, optax.GradientTransformationExtraArgs]
+    ema: Mapping[str, float] = field(default_factory=dict)
+    """player -> decay of its average."""
+    accumulate: int = 1
+    """Micro-batches whose gradients make one update."""
+
+
+def init_state(learner: Learner, key: Array, batch: Batch | None = None) -> State:
+    """A fresh run. ``batch``: only for models that start from data."""
+    params, extra = learner.model.init(jax.random.fold_in(key, INIT), batch)
+    trained = dict.fromkeys(phase.player for phase in learner.model.phases)
+    return State(
+        step=jnp.zeros((), jnp.int32),
+        key=key,
+        params=params,
+        extra=extra,
+        opt={player: learner.optimizers[player].init(params[player]) for player in trained},
+        ema={player: params[player] for player in learner.ema},
+        failed=jnp.full((), -1, jnp.int32),
+    )
+
+
+def train_step(learner: Learner, state: State, batch: Batch) -> tuple[State, Metrics]:
+    """One step: each phase that is due updates its player, seeing what the phases before it did.
+
+    batch: leaves [B, ...]. Metrics are scalars named ``PLAYER/...``; those of a phase that was not due are NaN.
+    A NaN or Inf in a loss, a gradient or an update leaves the whole state as it was, but for ``failed``.
+    """
+    key, new = jax.random.fold_in(state.key, state.step), state
+    metrics: Metrics = {}
+    for index, phase in enumerate(learner.model.phases):
+        run = functools.partial(run_phase, learner, phase, index, batch, key)
+        if phase.every == 1:
+            new, measured = run(new)
+        else:
+            nothing = jax.tree.map(lambda leaf: jnp.full(leaf.shape, jnp.nan, leaf.dtype), jax.eval_shape(run, new)[1])
+            skip = lambda state, nothing=nothing: (state, nothing)
+            new, measured = jax.lax.cond(state.step % phase.every == 0, run, skip, new)
+        metrics |= measured
+    alive = new.failed < 0
+    moved = (new.params, new.extra, new.opt, follow(learner.ema, new), state.step + 1)
+    stayed = (state.params, state.extra, state.opt, state.ema, state.step)
+    params, extra, opt, ema, step = jax.tree.map(functools.partial(jnp.where, alive), moved, stayed)
+    return replace(state, params=params, extra=extra, opt=opt, ema=ema, step=step, failed=new.failed), metrics
+
+
+def run_phase(
+    learner: Learner, phase: Phase, index: int, batch: Batch, key: Array, state: State
+) -> tuple[State, Metrics]:
+    """One gradient step of one player."""
+    player = phase.player
+    mine, optimizer = state.params[player], learner.optimizers[player]
+
+    def loss_of(mine: Any, extra: Extra, batch: Batch, key: Array):
+        return phase.loss({**state.params, player: mine}, extra, batch, key, state.step)
+
+    (loss, (extra, aux)), grads = accumulated(loss_of, learner.accumulate)(mine, state.extra, batch, key)
+    value_fn = lambda mine: loss_of(mine, state.extra, batch, key)[0]
+    updates, opt = optimizer.update(grads, state.opt[player], mine, value=loss, grad=grads, value_fn=value_fn)
+    norms = optax.tree.norm(grads), optax.tree.norm(updates)
+    bad = ~(jnp.isfinite(loss) & jnp.isfinite(norms[0]) & jnp.isfinite(norms[1]))
+    metrics = {f"{player}/loss": loss, f"{player}/grad_norm": norms[0]}
+    return replace(
+        state,
+        params={**state.params, player: optax.apply_updates(mine, updates)},
+        extra=extra,
+        opt={**state.opt, player: opt},
+        failed=jnp.where(bad & (state.failed < 0), index, state.failed),
+    ), metrics | {f"{player}/{name}": value for name, value in aux.items()}
+
+
+def accumulated(loss_of: Callable, parts: int) -> Callable:
+    """``value_and_grad(loss_of, has_aux=True)`` over ``parts`` micro-batches: means of losses, metrics and gradients, with
+    ``extra`` passed from one to the next. The batch must divide by ``parts``."""
+    gradient = jax.value_and_grad(loss_of, has_aux=True)
+    if parts == 1:
+        return gradient
+
+    def over_parts(mine: Any, extra: Extra, batch: Batch, key: Array):
+        def body(extra, xs):
+            part, piece = xs
+            (loss, (extra, aux)), grads = gradient(mine, extra, piece, jax.random.fold_in(key, part))
+            return extra, (loss, aux, grads)
+
+        # Interleaved, not in blocks: on several devices every part then keeps an equal share of each device's rows.
+        pieces = jax.tree.map(lambda x: jnp.moveaxis(x.reshape(x.shape[0] // parts, parts, *x.shape[1:]), 1, 0), batch)
+        extra, measured = jax.lax.scan(body, extra, (jnp.arange(parts), pieces))
+        loss, aux, grads = jax.tree.map(lambda x: x.mean(0), measured)
+        return (loss, (extra, aux)), grads
+
+    return over_parts
+
+
+def follow(decays: Mapping[str, float], state: State) -> Params:
+    """The moving averages, one step on. The decay warms up as (1 + t) / (10 + t), so that the start is soon forgotten."""
+    warm = (1.0 + state.step) / (10.0 + state.step)
+    return {
+        player: optax.incremental_update(state.params[player], state.ema[player], 1 - jnp.minimum(decay, warm))
+        for player, decay in decays.items()
+    }
+
+
+def dispatch(
+    learner: Learner, make_batch: Callable[[Any, Any], Batch], state: State, tables: Any, inputs: Any
+) -> tuple[State, tuple[Metrics, Array]]:
+    """K steps in one dispatch. inputs: leaves [K, ...], one slice a step; ``make_batch(tables, slice)`` gives its batch.
+
+    Returns the state, and each step's metrics and ``failed`` as leaves [K]. A single step goes through the same scan,
+    since XLA rounds differently outside it.
+    """
+
+    def body(state: State, one: Any):
+        state, metrics = train_step(learner, state, make_batch(tables, one))
+        return state, (metrics, state.failed)
+
+    return jax.lax.scan(body, state, inputs)

@@ -1,0 +1,84 @@
+"""Endless algorithmic art: a key is a picture, the same one at any size.
+
+The zoo's default training set of pictures. A key draws a family of formulas, a palette, and a point of the unit cube from
+which the family reads its parameters.
+"""
+
+from collections.abc import Callable
+from functools import partial
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax import Array
+
+from zoo.algorithmic import bloom, flow, glass, julia, mosaic, ridges, spiral
+from zoo.algorithmic.canvas import Canvas, dimension, scaled, square
+from zoo.algorithmic.colour import PALETTES, palette
+
+
+class Family(NamedTuple):
+    """One kind of picture."""
+
+    ranges: Any
+    """Its parameters, a named tuple of ranges (see ``canvas.scaled``)."""
+    paint: Callable[[Any, Array, Canvas], Array]
+    """(parameters, palette [SHADES + 1, 3], canvas) -> sRGB [H, W, 3], 0 to 1 and slightly beyond: pure, smooth almost
+    everywhere in the parameters and in the palette."""
+
+
+FAMILIES: dict[str, Family] = {
+    "flow": Family(flow.RANGES, flow.paint),
+    "ridges": Family(ridges.RANGES, ridges.paint),
+    "spiral": Family(spiral.RANGES, spiral.paint),
+    "bloom": Family(bloom.RANGES, bloom.paint),
+    "julia": Family(julia.RANGES, julia.paint),
+    "mosaic": Family(mosaic.RANGES, mosaic.paint),
+    "glass": Family(glass.RANGES, glass.paint),
+}
+DIMENSION = max(dimension(family.ranges) for family in FAMILIES.values())
+_PALETTES = np.stack([palette(colours) for colours in PALETTES.values()])
+
+
+def draw(key: Array, size: int) -> Array:
+    """The picture of a key: float32 [size, size, 3] in [-1, 1]."""
+    return draw_labelled(key, size)[0]
+
+
+def label(key: Array) -> Array:
+    """Which of FAMILIES, in their order, the picture of a key belongs to: int32 []."""
+    return _choices(key)[0]
+
+
+def draw_labelled(key: Array, size: int) -> tuple[Array, Array]:
+    """The picture of a key, as ``draw`` gives it, and its family, as ``label`` does."""
+    family, colours, unit = _choices(key)
+    # Under vmap a switch on values computes every branch for every picture. On a CPU a loop over the batch, each picture
+    # with its own branch alone, is several times as fast; an accelerator would spend it on launching kernels.
+    one_by_one = jax.custom_batching.sequential_vmap(partial(_paint_any, size=size))
+    picture = jax.lax.platform_dependent(
+        family, unit, colours, cpu=one_by_one, default=partial(_paint_any, size=size)
+    )
+    return picture, family
+
+
+def paint(name: str, unit: Array, colours: Array, *, size: int) -> Array:
+    """One picture of the family ``name``: float32 [size, size, 3] in [-1, 1].
+
+    ``unit`` [DIMENSION] in [0, 1]: which; near points give similar pictures. ``colours``: a ``colour.palette``.
+    """
+    family = FAMILIES[name]
+    picture = family.paint(scaled(unit, family.ranges), colours, square(size))
+    return 2 * jnp.clip(picture, 0, 1) - 1
+
+
+def _paint_any(family: Array, unit: Array, colours: Array, *, size: int) -> Array:
+    return jax.lax.switch(family, [partial(paint, name, size=size) for name in FAMILIES], unit, colours)
+
+
+def _choices(key: Array) -> tuple[Array, Array, Array]:
+    """(family [], palette [SHADES + 1, 3], point of the unit cube [DIMENSION]) of a key, by one draw of random numbers."""
+    which, colours, *_ = unit = jax.random.uniform(key, (2 + DIMENSION,), jnp.float32)
+    family = jnp.floor(which * len(FAMILIES)).astype(jnp.int32)
+    return family, jnp.asarray(_PALETTES)[jnp.floor(colours * len(_PALETTES)).astype(jnp.int32)], unit[2:]

@@ -1,0 +1,90 @@
+"""A landscape in layers: ridges of summed cosines behind one another, mist between them, a low sun or moon.
+
+Fourier synthesis of a skyline (Musgrave, Kolb & Mace 1989, "The synthesis and rendering of eroded fractal terrains", in one
+dimension), and aerial perspective: what is farther is nearer to the colour of the sky.
+"""
+
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+from jax import Array
+
+from zoo.algorithmic.canvas import Canvas, inside, mix, polar
+from zoo.algorithmic.colour import accent, over, ramp
+
+LAYERS = 5
+
+
+class Ridges(NamedTuple):
+    """What tells one landscape from another."""
+
+    horizon: Array | tuple
+    """Height of the farthest ridge."""
+    relief: Array | tuple
+    """Height of its hills; nearer ones are higher."""
+    peaks: Array | tuple
+    """0 and below rolling hills, 1 and above pointed mountains."""
+    wave: Array | tuple
+    """Hills across the canvas, radians a unit."""
+    phase: Array | tuple
+    """[2 LAYERS] Where the hills begin, radians."""
+    sun_x: Array | tuple
+    """Where the sun stands."""
+    sun_y: Array | tuple
+    """How high above the horizon."""
+    sun_size: Array | tuple
+    """Its radius."""
+    dusk: Array | tuple
+    """Below 0.6 a light sky, above 0.73 a dark one."""
+
+
+RANGES = Ridges(
+    horizon=(0.0, 0.3),
+    relief=(0.1, 0.24),
+    peaks=(-0.5, 1.2),
+    wave=(1.5, 3.2),
+    phase=(0, 2 * jnp.pi, 2 * LAYERS),
+    sun_x=(-0.6, 0.6),
+    sun_y=(0.1, 0.45),
+    sun_size=(0.16, 0.3),
+    dusk=(0, 1),
+)
+
+
+def paint(ridges: Ridges, palette: Array, canvas: Canvas) -> Array:
+    """The landscape, sRGB [H, W, 3]."""
+    dusk = jnp.clip(8 * (ridges.dusk - 0.6), 0, 1)
+    picture = _sky(ridges, dusk, palette, canvas)
+    far, near = 0.72 - 0.3 * dusk, 0.02
+    for layer in range(LAYERS):
+        depth, relief = layer / (LAYERS - 1), ridges.relief * (1 + 0.3 * layer)
+        skyline, slope = jax.jvp(lambda x, k=layer: _skyline(ridges, k, x), (canvas.x,), (jnp.ones_like(canvas.x),))
+        above = canvas.y - (ridges.horizon - 0.24 * layer + relief * skyline)
+        mist = 0.16 * (1 - 0.5 * depth) * (1 - jnp.exp(3 * jnp.minimum(above, 0)))
+        coverage = inside(above / jnp.sqrt(1 + (relief * slope) ** 2), canvas.pixel)
+        picture = over(picture, ramp(palette, mix(far, near, depth) + mist), coverage)
+    return picture
+
+
+def _sky(ridges: Ridges, dusk: Array, palette: Array, canvas: Canvas) -> Array:
+    rise = jnp.clip((canvas.y - ridges.horizon) / (1 - ridges.horizon), 0, 1)
+    radius, _ = polar(canvas.x - ridges.sun_x, canvas.y - ridges.horizon - ridges.sun_y)
+    away = radius - ridges.sun_size
+    tone = mix(0.95 - 0.45 * dusk, 0.7 - 0.6 * dusk, rise) + 0.12 * jnp.exp(-5 * jnp.maximum(away, 0) ** 2)
+    sun = mix(accent(palette), ramp(palette, jnp.float32(1)), dusk)
+    return over(ramp(palette, tone), sun, inside(away, canvas.pixel))
+
+
+def _skyline(ridges: Ridges, layer: int, x: Array) -> Array:
+    """Height of a ridge, about -1 to 1, at x [1, W]."""
+    wave = ridges.wave * (1 + 0.12 * layer)
+    first, second = wave * x + ridges.phase[2 * layer], 2.3 * wave * x + ridges.phase[2 * layer + 1]
+    hills = jnp.cos(first) + 0.4 * jnp.cos(second)
+    mountains = _pointed(first) + 0.4 * _pointed(second)
+    return 0.7 * mix(hills, mountains, jnp.clip(ridges.peaks, 0, 1))
+
+
+def _pointed(angle: Array) -> Array:
+    """A cosine whose crests are points: 1 - 2 |sin(angle / 2)|, the cusp just rounded."""
+    return 1 - 2 * jnp.sqrt(jnp.sin(0.5 * angle) ** 2 + 0.002)

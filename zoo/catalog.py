@@ -1,0 +1,85 @@
+"""The contents page: every model of the zoo by name. Importing this file imports no model, nor jax."""
+
+import importlib
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any
+
+from zoo.errors import UserError
+
+if TYPE_CHECKING:
+    from zoo.model import Model
+
+
+@dataclass(frozen=True)
+class Entry:
+    """A preset of a model."""
+
+    family: str
+    module: str
+    model: str
+    """The class in ``module``."""
+    paper: str
+    data: str
+    """What it trains on when nothing is said."""
+    preset: Mapping[str, Any] = field(default_factory=dict)
+    """Fields that differ from the class's defaults."""
+
+
+def _gpt2(layers: int, heads: int, width: int) -> Entry:
+    shape = {"vocabulary": 50257, "context": 1024, "layers": layers, "heads": heads, "width": width}
+    return Entry("transformer", "zoo.transformer.gpt", "GPT", "Radford et al. 2019, table 2", "docs", shape)
+
+
+_ROLLS = "Boulanger-Lewandowski et al. 2012; Bai et al. 2018"
+
+CATALOG: Mapping[str, Entry] = MappingProxyType(
+    {
+        "dcgan": Entry("gan", "zoo.gan.dcgan", "DCGAN", "Radford et al. 2016", "art"),
+        "vae": Entry("vae", "zoo.vae.vae", "VAE", "Kingma & Welling 2014; Burda et al. 2016", "art"),
+        "vae-conv": Entry("vae", "zoo.vae.vae", "ConvVAE", "Kingma & Welling 2014; Rybkin et al. 2021", "art"),
+        "gpt": Entry("transformer", "zoo.transformer.gpt", "GPT", "Radford et al. 2019", "bach"),
+        "gpt2": _gpt2(12, 12, 768),
+        "gpt2-medium": _gpt2(24, 16, 1024),
+        "gpt2-large": _gpt2(36, 20, 1280),
+        "gpt2-xl": _gpt2(48, 25, 1600),
+        "lstm": Entry("lstm", "zoo.lstm.lstm", "LSTM", "Hochreiter & Schmidhuber 1997", "bach"),
+        "lstm-roll": Entry("lstm", "zoo.lstm.lstm", "RollLSTM", _ROLLS, "bach?codec=roll"),
+    }
+)
+
+
+def entry(name: str) -> Entry:
+    """The catalogue's entry, or a `UserError` that names the nearest ones."""
+    if name not in CATALOG:
+        import difflib
+
+        near = difflib.get_close_matches(name, CATALOG, n=3, cutoff=0.4) or list(CATALOG)
+        raise UserError(f"no model is called {name!r}; did you mean {', '.join(near)}?")
+    return CATALOG[name]
+
+
+def create(name: str, **fields: Any) -> "Model":
+    """The preset ``name``, with any of its fields changed: ``create("dcgan", image_size=64)``."""
+    found = entry(name)
+    try:
+        return model_class(name)(**{**found.preset, **fields})
+    except TypeError as error:
+        raise UserError(f"{name}: {error}") from None
+
+
+def model_class(name: str) -> Any:
+    """The frozen dataclass behind ``name``."""
+    found = entry(name)
+    return getattr(importlib.import_module(found.module), found.model)
+
+
+def describe(name: str) -> dict[str, Any]:
+    """name, family, paper, parameters (counted without making any), data."""
+    import jax
+
+    found = entry(name)
+    params, _ = jax.eval_shape(create(name).init, jax.random.key(0))
+    count = sum(leaf.size for leaf in jax.tree.leaves(params))
+    return {"name": name, "family": found.family, "paper": found.paper, "parameters": count, "data": found.data}

@@ -1,0 +1,175 @@
+"""Films: arrays <-> GIF and MP4. Frames are uint8 [N, H, W, C]; C 1 grey, 3 RGB, 4 RGBA (shown on white).
+
+Like pictures, films carry how they were made: {"zoo": meta, "fps": fps} as JSON in the comment of the file. Errors are
+CodecError, as in ``images``.
+"""
+
+import io
+from fractions import Fraction
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
+
+from zoo.codecs.errors import CodecError, read_bytes, write_bytes
+from zoo.codecs.images import FILE_LIMIT, LIMIT, Path, from_json, to_json
+
+if TYPE_CHECKING:
+    from PIL.Image import Image
+
+# Frames of a GIF that share a palette of 255 colours. On morphing pictures one palette for the whole film doubles the error,
+# and the flicker with it (3 levels of 255 against 1.6 in the mean); one for each frame takes three times as long to find.
+SHARED = 4
+COLOURS = 255
+SMALLEST = 128  # pixels: below it the frames of an MP4 are enlarged
+FILM_LIMIT = 2**31  # bytes of decoded frames
+
+
+class Film(NamedTuple):
+    frames: np.ndarray
+    """uint8 [N, H, W, 3]"""
+    fps: float
+    """Frames a second."""
+    meta: dict[str, Any]
+    """What the film was written with, {} where there is nothing."""
+
+
+def write_gif(frames: np.ndarray, path: Path, *, fps: float = 24, meta: dict[str, Any] | None = None) -> None:
+    """Writes a film that repeats for ever, in one move. At most 50 frames a second, the most that browsers play.
+
+    No dithering: it would move from frame to frame, and fill the file.
+    """
+    frames = _rgb(frames, path)
+    if not 0.1 <= fps <= 50:
+        raise CodecError(path, f"a GIF plays 0.1 to 50 frames a second, not {fps:g}")
+    comment = to_json({"zoo": meta or {}, "fps": fps}, path)
+    ends = np.rint(100 * np.arange(len(frames) + 1) / fps).astype(int)  # GIF counts hundredths of a second
+    file = io.BytesIO()
+    first, *rest = _indexed(frames)
+    first.save(
+        file,
+        "GIF",
+        save_all=True,
+        append_images=rest,
+        duration=[10 * int(hundredths) for hundredths in np.diff(ends)],
+        disposal=1,
+        loop=0,
+        comment=comment.encode(),
+        optimize=False,
+    )
+    write_bytes(path, file.getvalue())
+
+
+def write_mp4(frames: np.ndarray, path: Path, *, fps: float = 24, meta: dict[str, Any] | None = None) -> None:
+    """Writes a film that every browser plays, H.264 with 4:2:0 colour, in one move.
+
+    That needs even sides, and halves the resolution of colour: small frames are enlarged by a whole factor until both sides
+    have 128 pixels, and an odd side repeats its last row or column.
+    """
+    import av
+
+    frames = _rgb(frames, path)
+    if not 0.1 <= fps <= 1000:
+        raise CodecError(path, f"a film plays 0.1 to 1000 frames a second, not {fps:g}")
+    comment = to_json({"zoo": meta or {}, "fps": fps}, path)
+    factor = -(-SMALLEST // min(frames.shape[1:3]))
+    height, width = (factor * side + factor * side % 2 for side in frames.shape[1:3])
+    file = io.BytesIO()
+    try:
+        with av.open(file, "w", format="mp4") as container:
+            container.metadata["comment"] = comment
+            stream = container.add_stream("libx264", rate=Fraction(fps).limit_denominator(1001))
+            stream.width, stream.height, stream.pix_fmt = width, height, "yuv420p"
+            stream.options = {"crf": "16"}
+            for frame in frames:
+                frame = frame.repeat(factor, axis=0).repeat(factor, axis=1)
+                frame = np.pad(frame, ((0, height - frame.shape[0]), (0, width - frame.shape[1]), (0, 0)), mode="edge")
+                container.mux(stream.encode(av.VideoFrame.from_ndarray(frame, format="rgb24")))
+            container.mux(stream.encode())
+    except (av.FFmpegError, ValueError) as error:
+        raise CodecError(path, error) from error
+    write_bytes(path, file.getvalue())
+
+
+def read_film(path: Path) -> Film:
+    """A GIF, an MP4 or another film. CodecError, the only error, names the file and the cause."""
+    data = read_bytes(path, limit=FILE_LIMIT)
+    try:
+        return _read_gif(data) if data.startswith(b"GIF8") else _read_video(data)
+    except CodecError as error:
+        raise CodecError(path, error.cause) from None
+    except Exception as error:  # decoders raise whatever a broken file leads them to
+        raise CodecError(path, error) from error
+
+
+def _read_gif(data: bytes) -> Film:
+    from PIL.GifImagePlugin import GifImageFile
+
+    image = GifImageFile(io.BytesIO(data))
+    if image.width * image.height > LIMIT:
+        raise CodecError("GIF", f"{image.width} x {image.height} pixels, more than {LIMIT:,}")
+    note = image.info.get("comment", b"")
+    note = from_json(note.decode("utf-8", "replace") if isinstance(note, bytes) else note)
+    fps, frames, total = note.get("fps"), [], 0.0
+    for index in range(image.n_frames):
+        image.seek(index)
+        seconds = image.info.get("duration", 0) / 1000 or 0.1  # what browsers take a missing one for
+        total += seconds
+        # Pillow writes a frame that equals the one before by showing that one for longer.
+        times = max(1, round(seconds * fps)) if isinstance(fps, int | float) else 1
+        frame = np.asarray(image.convert("RGB"))
+        _check_size(len(frames) + times, frame.nbytes)
+        frames += [frame] * times
+    return Film(np.stack(frames), float(fps or len(frames) / total), _meta(note))
+
+
+def _read_video(data: bytes) -> Film:
+    import av
+
+    frames = []
+    with av.open(io.BytesIO(data)) as container:
+        if not container.streams.video:
+            raise CodecError("film", "holds no pictures")
+        stream = container.streams.video[0]
+        for frame in container.decode(stream):
+            _check_size(len(frames) + 1, 3 * frame.width * frame.height)
+            frames.append(frame.to_ndarray(format="rgb24"))
+        if not frames:
+            raise CodecError("film", "holds no frames")
+        note = from_json(container.metadata.get("comment"))
+        return Film(np.stack(frames), float(stream.average_rate or note.get("fps", 0)), _meta(note))
+
+
+def _meta(note: dict[str, Any]) -> dict[str, Any]:
+    meta = note.get("zoo")
+    return meta if isinstance(meta, dict) else {}
+
+
+def _check_size(count: int, size: int) -> None:
+    if count * size > FILM_LIMIT:
+        raise CodecError("film", f"its frames would fill more than {FILM_LIMIT:,} bytes")
+
+
+def _rgb(frames: np.ndarray, path: Path) -> np.ndarray:
+    """Frames checked, as RGB."""
+    frames = np.asarray(frames)
+    if frames.dtype != np.uint8 or frames.ndim != 4 or frames.shape[-1] not in (1, 3, 4) or 0 in frames.shape:
+        got = f"{frames.dtype} {list(frames.shape)}"
+        raise CodecError(path, f"frames must be uint8 [N, H, W, C] with 1, 3 or 4 channels, not {got}")
+    if frames.shape[-1] == 4:
+        alpha = frames[..., 3:].astype(np.uint16)
+        return ((frames[..., :3] * alpha + 255 * (255 - alpha) + 127) // 255).astype(np.uint8)
+    return np.broadcast_to(frames, (*frames.shape[:3], 3))
+
+
+def _indexed(frames: np.ndarray) -> "list[Image]":
+    """The frames [N, H, W, 3] as pictures with palettes."""
+    from PIL import Image
+
+    indexed = []
+    for start in range(0, len(frames), SHARED):
+        together = np.ascontiguousarray(frames[start : start + SHARED])
+        pixels = together.reshape(1, -1, 3)
+        sample = np.ascontiguousarray(pixels[:, :: max(1, pixels.shape[1] // 2**16 | 1)])  # odd: no column again and again
+        palette = Image.fromarray(sample).quantize(COLOURS, method=Image.Quantize.MEDIANCUT, kmeans=1)
+        indexed += [Image.fromarray(frame).quantize(palette=palette, dither=Image.Dither.NONE) for frame in together]
+    return indexed
