@@ -59,6 +59,9 @@ def show(spec: str) -> None:
     print(spec)
     print("  examples  " + ", ".join(f"{split} {size}" for split, size in sizes.items()))
     print("  example   " + ", ".join(f"{k} {x.dtype}{list(x.shape[1:])}" for k, x in train.batch_spec(1).items()))
+    if "piece" in train.arrays:
+        lengths = train.arrays["piece"][:, 1]
+        print(f"  pieces    {len(lengths):,} in train, {lengths.sum():,} positions, at most {lengths.max():,} in one")
     print("  fields    " + ", ".join(f"{key} {value}" for key, value in train.fields.items()))
     print("  codec     " + ", ".join(f"{key} {value}" for key, value in codec.items()))
     if train.labels:

@@ -22,9 +22,10 @@ from zoo.errors import UserError
 def open_images(spec: Spec, split: str, *, image_size: int | None, length: int | None) -> Source:
     """images:DIR?size=N&channels=1|3|4&from=memory|disk, the pictures under DIR, at any depth.
 
-    Non-square pictures are cropped to the centre. Transparency lies on white, or stays with channels=4. When every
-    picture is in a subfolder, the subfolders are classes. Folders train, valid and test at the top are splits. Up to
-    2 GiB of pixels are kept in memory; more, or from=disk, is read at every step.
+    ``size``: by default that of the pictures where all agree, else at most 64. Non-square pictures are cropped to the
+    centre. Transparency lies on white, or stays with channels=4. When every picture is in a subfolder, the subfolders
+    are classes. Folders train, valid and test at the top are splits. Up to 2 GiB of pixels are kept in memory; more, or
+    from=disk, is read at every step.
     """
     spec.allow("size", "channels", "from")
     folder = spec.folder()

@@ -3,7 +3,6 @@
 import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -74,7 +73,7 @@ class Loader:
 
     def batch(self, step: int) -> dict[str, np.ndarray]:
         """The examples of ``step`` as arrays of the host."""
-        return self._read(self.indices(step))
+        return self.source.read(self.indices(step))
 
     def stream(self, start: int = 0) -> Iterator[dict[str, np.ndarray]]:
         """``batch(start)``, ``batch(start + 1)``, ... without end; threads read ahead where the source is on disk."""
@@ -82,28 +81,13 @@ class Loader:
             return map(self.batch, range(start, 2**62))
         return _read_ahead(self.batch, start)
 
-    @cached_property
-    def _read(self) -> Callable[[np.ndarray], dict[str, np.ndarray]]:
-        return reader(self.source)
-
-
-def reader(source: Source) -> Callable[[np.ndarray], dict[str, np.ndarray]]:
-    """Indices int32 [B] -> batch on the host, for any source."""
-    if source.fetch is not None:
-        return source.fetch
-    import jax
-
-    assert source.example is not None
-    gather = jax.jit(jax.vmap(source.example, in_axes=(None, 0)))
-    arrays = jax.device_put(source.arrays)
-    return lambda indices: {key: np.asarray(value) for key, value in gather(arrays, indices).items()}
-
 
 def sweep(source: Source, batch_size: int) -> Iterator[dict[str, np.ndarray]]:
     """Every example once, in order; the last batch may be smaller, so that sums over a sweep are exact."""
-    read = reader(source)
     for start in range(0, source.size, batch_size):
-        yield read(np.arange(start, min(start + batch_size, source.size), dtype=np.int32))
+        rows = np.arange(start, start + batch_size, dtype=np.int32)
+        batch = source.read(np.minimum(rows, source.size - 1))  # one shape, compiled once
+        yield {key: value[: source.size - start] for key, value in batch.items()}
 
 
 def _read_ahead(batch: Callable[[int], Any], start: int) -> Iterator[Any]:

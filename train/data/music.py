@@ -2,7 +2,7 @@
 
 import zlib
 from collections.abc import Sequence
-from functools import partial
+from functools import lru_cache, partial
 from pathlib import Path
 from typing import Any
 
@@ -31,15 +31,12 @@ def open_midi(spec: Spec, split: str, *, image_size: int | None, length: int | N
     spec.allow("codec", "steps", "drums", "transpose")
     codec = music_codec(spec, "performance")
     folder = spec.folder()
-    files, skipped = find(folder, SUFFIXES)
-    results = map_files(partial(_read, folder, codec), files, f"reading {folder}")
-    names, pieces = [], []
-    for name, result in zip(files, results, strict=True):
-        if isinstance(result, str):
-            skipped.append(f"{name}: {result}")
-        else:
-            names.append(name)
-            pieces.append(result)
+    files, lost = find(folder, SUFFIXES)
+    results = _read_all(folder, codec, tuple((name, *_state(folder / name)) for name in files))
+    names = [name for name, result in zip(files, results, strict=True) if not isinstance(result, str)]
+    pieces = [result for result in results if not isinstance(result, str)]
+    broken = [f"{name}: {result}" for name, result in zip(files, results, strict=True) if isinstance(result, str)]
+    skipped = [*lost, *broken]
     if not pieces:
         raise UserError(f"{spec.text}: no MIDI file with music" + (f"; first: {skipped[0]}" if skipped else ""))
     own = by_folder(names)
@@ -99,6 +96,17 @@ def music_codec(spec: Spec, default: str) -> Any:
         return (VoiceGrid if kind == "voices" else PianoRoll)(steps_per_quarter=steps or 4)
     except CodecError as error:
         raise UserError(f"{spec.text}: {error.cause}") from None
+
+
+def _state(path: Path) -> tuple[int, int]:
+    state = path.lstat()
+    return state.st_mtime_ns, state.st_size
+
+
+@lru_cache(maxsize=2)
+def _read_all(folder: Path, codec: Any, files: tuple[tuple[str, int, int], ...]) -> list[np.ndarray | str]:
+    """What ``_read`` gives of each file; once, though every split asks. Time and size tell when a file has changed."""
+    return list(map_files(partial(_read, folder, codec), [name for name, *_ in files], f"reading {folder}"))
 
 
 def _read(folder: Path, codec: Any, name: str) -> np.ndarray | str:

@@ -12,6 +12,7 @@ SUFFIXES = frozenset(
     + [".tif", ".tiff", ".ppm", ".pgm", ".avif", ".heic", ".heif", ".jp2", ".jxl", ".psd", ".tga"]  # named as skipped
 )
 CHANNELS = (1, 3, 4)
+MODEST = 64  # pixels a side of pictures of many sizes, unless more is asked for: DCGAN's
 PADDED = 1.25  # a set of small pictures is padded, not blurred, up to this factor: 28 -> 32 keeps MNIST's pixels
 
 
@@ -82,11 +83,11 @@ def encode_png(image: np.ndarray) -> bytes:
 
 def natural_size(sizes: Iterable[tuple[int, int]]) -> int:
     """Pixels a side of pictures whose (width, height) are given: that of their centre squares where all agree, else the
-    power of two that at least half of them reach, at most 256."""
+    power of two that at least half of them reach, at most MODEST."""
     sides = [min(size) for size in sizes]
     if len(set(sides)) == 1:
         return sides[0]
-    return min(256, 1 << (int(np.median(sides)).bit_length() - 1))
+    return min(MODEST, 1 << (int(np.median(sides)).bit_length() - 1))
 
 
 def _resize(image: np.ndarray, size: int) -> np.ndarray:

@@ -1,4 +1,4 @@
-"""Writes a source as a TensorFlow Datasets set (array_record), without TensorFlow. `tfds:DIR` and plain tfds read it."""
+"""Writes a source as a TensorFlow Datasets set, without TensorFlow; `tfds:DIR` and plain tfds read it."""
 
 import contextlib
 import importlib.util
@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from train.data.loader import reader, sweep
+from train.data.loader import sweep
 from train.data.pixels import encode_png
 from train.data.progress import track
 from train.data.source import ENDLESS, Source, open_spec
@@ -22,6 +22,7 @@ from train.data.tfds_set import CODEC, quiet
 from zoo.errors import UserError
 
 RELEASE = "1.0.0"
+BATCH = 32  # examples that are read at once
 CHUNK = 2**16  # tokens of a text in one record
 
 Features = dict[str, Any]
@@ -55,27 +56,22 @@ def prepare(spec: str, out: Path, *, name: str | None = None) -> tuple[Path, boo
 
 
 def _sources(spec: Spec) -> dict[str, Source]:
-    """The source of each split that differs from the others."""
+    """The source of each split. Where one held-out set is both "valid" and "test", it is written as "test"."""
     options = {key: value for key, value in spec.options.items() if key != "transpose"}
     whole = replace(spec, options=options | ({"transpose": "0"} if spec.kind == "bach" else {}))
     sources = {"train": open_spec(whole, "train")}
     if sources["train"].size == ENDLESS:
         raise UserError(f"{spec.text} is endless: say how many pictures to write, art?count=1000")
     with contextlib.suppress(UserError):  # too few to hold any out
-        sources["valid"] = open_spec(whole, "valid")
-        test = open_spec(whole, "test")
-        if not _same(sources["valid"], test):
-            sources["test"] = test
+        valid, test = open_spec(whole, "valid"), open_spec(whole, "test")
+        sources |= {"test": test} if _same(valid, test) else {"valid": valid, "test": test}
     return sources
 
 
 def _same(a: Source, b: Source) -> bool:
-    """Whether two splits are one, by their first and last example."""
-    if a.size != b.size:
-        return False
-    ends = np.array([0, a.size - 1], np.int32)
-    first, second = reader(a)(ends), reader(b)(ends)
-    return all(np.array_equal(first[key], second[key]) for key in first)
+    """Whether two splits are one, by their beginnings."""
+    first, second = (next(sweep(source, _batch(source))) for source in (a, b))
+    return a.size == b.size and all(np.array_equal(first[key], second[key]) for key in first)
 
 
 def _metadata(spec: str, sources: Mapping[str, Source]) -> dict[str, Any]:
@@ -140,14 +136,19 @@ def _features(source: Source) -> tuple[str, Features]:
 
 def _records(source: Source, kind: str) -> Iterator[dict[str, Any]]:
     if kind == "image":
-        for batch in sweep(source, 64):
+        for batch in sweep(source, _batch(source)):
             for i, image in enumerate(source.codec.decode(batch["image"])):
                 yield {"image": encode_png(image)} | ({"label": int(batch["label"][i])} if "label" in batch else {})
         return
-    for batch in sweep(source, 1):
-        piece = batch[kind][0][: batch["length"][0]].astype(np.uint8 if kind == "roll" else np.int32)
-        step = CHUNK if source.codec.media == "text" else len(piece)  # pieces of text are joined again when read
-        yield from ({kind: piece[at : at + step]} for at in range(0, len(piece), step))
+    for batch in sweep(source, _batch(source)):
+        for row, length in zip(batch[kind], batch["length"], strict=True):
+            piece = row[:length].astype(np.uint8 if kind == "roll" else np.int32)
+            step = CHUNK if source.codec.media == "text" else len(piece)  # a text is joined again when it is read
+            yield from ({kind: piece[at : at + step]} for at in range(0, len(piece), step))
+
+
+def _batch(source: Source) -> int:
+    return 1 if source.codec.media == "text" else BATCH
 
 
 def _catalogue(spec: Spec, out: Path) -> Path:

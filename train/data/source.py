@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import cached_property
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
@@ -31,7 +32,7 @@ OPENERS = {
 }
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Source:
     """Examples by index. One of ``example`` and ``fetch`` is given.
 
@@ -56,12 +57,23 @@ class Source:
         """Shapes and dtypes of a batch, to be held against a model's own ``batch_spec``."""
         import jax
 
+        if self.example is not None:
+            one = jax.eval_shape(self.example, self.arrays, jax.ShapeDtypeStruct((), np.int32))
+        else:
+            one = {key: value[0] for key, value in self.read(np.zeros(1, np.int32)).items()}
+        return {key: jax.ShapeDtypeStruct((batch_size, *x.shape), x.dtype) for key, x in one.items()}
+
+    @cached_property
+    def read(self) -> Callable[[np.ndarray], dict[str, np.ndarray]]:
+        """Indices int32 [B] -> batch of host arrays, wherever the examples come from."""
         if self.example is None:
             assert self.fetch is not None
-            one = {key: value[0] for key, value in self.fetch(np.zeros(1, np.int32)).items()}
-        else:
-            one = jax.eval_shape(self.example, self.arrays, jax.ShapeDtypeStruct((), np.int32))
-        return {key: jax.ShapeDtypeStruct((batch_size, *x.shape), x.dtype) for key, x in one.items()}
+            return self.fetch
+        import jax
+
+        gather = jax.jit(jax.vmap(self.example, in_axes=(None, 0)))
+        arrays = jax.device_put(self.arrays)
+        return lambda indices: {key: np.asarray(value) for key, value in gather(arrays, indices).items()}
 
 
 def open_source(spec: str, split: str = "train", *, image_size: int | None = None, length: int | None = None) -> Source:

@@ -83,7 +83,7 @@ def parse(text: str) -> Spec:
         path, query = rest, ""
     wants_path = ":" in FORMS[kind]
     if wants_path and not path:
-        raise UserError(f"{text}: write {FORMS[kind]}")
+        raise UserError(f"{text!r} names no data: write {FORMS[kind]}")
     if not wants_path and path:
         raise UserError(f"{text}: {kind} takes no path; write {FORMS[kind]}")
     return Spec(text, kind, path, dict(parse_qsl(query, keep_blank_values=True)))

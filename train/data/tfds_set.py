@@ -1,9 +1,10 @@
 """tfds: prepared TensorFlow Datasets sets, read without TensorFlow."""
 
+import io
 import logging
 import os
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, redirect_stderr, redirect_stdout
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -65,17 +66,19 @@ def open_builder(spec: Spec) -> Any:
 
     path = Path(spec.path).expanduser()
     if path.is_dir() or spec.path.startswith((".", "/", "~")):
-        return tfds.builder_from_directory(_prepared_folder(spec, path))
+        return tfds.builder_from_directory(_prepared_folder(spec, spec.folder()))
     data_dir = spec.options.get("data_dir")
     data_dir = os.path.expanduser(data_dir) if data_dir else None
     try:
-        builder = tfds.builder(spec.path, data_dir=data_dir, try_gcs=False)
+        with redirect_stdout(io.StringIO()), redirect_stderr(io.StringIO()):  # a banner that asks for TensorFlow
+            builder = tfds.builder(spec.path, data_dir=data_dir, try_gcs=False)
     except tfds.core.DatasetNotFoundError:
         raise UserError(f"{spec.text}: tensorflow_datasets has no set of that name, and none is prepared") from None
     except ImportError:
         raise UserError(f"{spec.text}: not prepared, and its builder needs TensorFlow: {_advice(spec.path)}") from None
     except Exception as error:  # a wrong config or version: tfds raises half a dozen types
-        raise UserError(f"{spec.text}: {str(error).strip().splitlines()[-1]}") from None
+        why = str(error).splitlines()[0].rpartition('": ')[2]
+        raise UserError(f"{spec.text}: {why}") from None
     if not (Path(builder.data_dir) / "dataset_info.json").is_file():
         raise UserError(f"{spec.text}: not prepared in {builder.data_dir}: {_advice(spec.path)}")
     return builder

@@ -38,7 +38,30 @@ FAMILIES: dict[str, Family] = {
     "glass": Family(glass.RANGES, glass.paint),
 }
 DIMENSION = max(dimension(family.ranges) for family in FAMILIES.values())
-_PALETTES = np.stack([palette(colours) for colours in PALETTES.values()])
+_COLOURS = np.stack([palette(colours) for colours in PALETTES.values()])
+
+
+class Choice(NamedTuple):
+    """What a key draws."""
+
+    family: Array
+    """Which of FAMILIES, in their order: int32 []."""
+    unit: Array
+    """Where in the unit cube: float32 [DIMENSION]."""
+    colours: Array
+    """A palette: float32 [SHADES + 1, 3]."""
+
+
+def choose(key: Array) -> Choice:
+    """Everything that makes the picture of a key, by one draw of random numbers."""
+    which, colours, *_ = unit = jax.random.uniform(key, (2 + DIMENSION,), jnp.float32)
+    family = jnp.floor(which * len(FAMILIES)).astype(jnp.int32)
+    return Choice(family, unit[2:], jnp.asarray(_COLOURS)[jnp.floor(colours * len(_COLOURS)).astype(jnp.int32)])
+
+
+def label(key: Array) -> Array:
+    """Which of FAMILIES, in their order, the picture of a key belongs to: int32 []."""
+    return choose(key).family
 
 
 def draw(key: Array, size: int) -> Array:
@@ -46,39 +69,25 @@ def draw(key: Array, size: int) -> Array:
     return draw_labelled(key, size)[0]
 
 
-def label(key: Array) -> Array:
-    """Which of FAMILIES, in their order, the picture of a key belongs to: int32 []."""
-    return _choices(key)[0]
-
-
 def draw_labelled(key: Array, size: int) -> tuple[Array, Array]:
     """The picture of a key, as ``draw`` gives it, and its family, as ``label`` does."""
-    family, colours, unit = _choices(key)
-    # Under vmap a switch on values computes every branch for every picture. On a CPU a loop over the batch, each picture
-    # with its own branch alone, is several times as fast; an accelerator would spend it on launching kernels.
-    one_by_one = jax.custom_batching.sequential_vmap(partial(_paint_any, size=size))
-    picture = jax.lax.platform_dependent(
-        family, unit, colours, cpu=one_by_one, default=partial(_paint_any, size=size)
-    )
-    return picture, family
+    choice = choose(key)
+    any_family = partial(_paint, size=size)
+    # Under vmap a switch computes every branch for every picture. On a CPU a loop over the batch, in which each picture
+    # runs its own branch alone, takes a fifth of the time; an accelerator would spend more on launching its kernels.
+    one_by_one = jax.custom_batching.sequential_vmap(any_family)
+    return jax.lax.platform_dependent(choice, cpu=one_by_one, default=any_family), choice.family
 
 
 def paint(name: str, unit: Array, colours: Array, *, size: int) -> Array:
     """One picture of the family ``name``: float32 [size, size, 3] in [-1, 1].
 
-    ``unit`` [DIMENSION] in [0, 1]: which; near points give similar pictures. ``colours``: a ``colour.palette``.
+    ``unit`` [DIMENSION] in [0, 1] says which; near points give similar pictures. ``colours``: a ``colour.palette``.
     """
     family = FAMILIES[name]
     picture = family.paint(scaled(unit, family.ranges), colours, square(size))
     return 2 * jnp.clip(picture, 0, 1) - 1
 
 
-def _paint_any(family: Array, unit: Array, colours: Array, *, size: int) -> Array:
-    return jax.lax.switch(family, [partial(paint, name, size=size) for name in FAMILIES], unit, colours)
-
-
-def _choices(key: Array) -> tuple[Array, Array, Array]:
-    """(family [], palette [SHADES + 1, 3], point of the unit cube [DIMENSION]) of a key, by one draw of random numbers."""
-    which, colours, *_ = unit = jax.random.uniform(key, (2 + DIMENSION,), jnp.float32)
-    family = jnp.floor(which * len(FAMILIES)).astype(jnp.int32)
-    return family, jnp.asarray(_PALETTES)[jnp.floor(colours * len(_PALETTES)).astype(jnp.int32)], unit[2:]
+def _paint(choice: Choice, *, size: int) -> Array:
+    return jax.lax.switch(choice.family, [partial(paint, name, size=size) for name in FAMILIES], *choice[1:])

@@ -66,7 +66,9 @@ def palette(colours: tuple[str, ...]) -> np.ndarray:
 def ramp(palette: Array, tone: Array) -> Array:
     """The colours [..., 3] of tones [...], 0 dark to 1 light and clipped there."""
     place = (SHADES - 1) * jnp.clip(tone, 0, 1)
-    return sum(jnp.multiply.outer(jnp.maximum(1 - jnp.abs(place - k), 0), palette[k]) for k in range(SHADES))
+    below = jnp.minimum(jnp.floor(place), SHADES - 2)
+    index = below.astype(jnp.int32)
+    return over(palette[index], palette[index + 1], place - below)
 
 
 def accent(palette: Array) -> Array:
@@ -80,6 +82,6 @@ def lit(colour: Array, light: Array) -> Array:
 
 
 def over(below: Array, colour: Array, coverage: Array) -> Array:
-    """Paints ``colour``, [H, W, 3] or one [3], over ``below`` [H, W, 3] where ``coverage`` [H, W] says."""
+    """Paints ``colour``, [..., 3] or one [3], over ``below`` [..., 3] where ``coverage`` [...] says."""
     colour = colour.reshape((1,) * (below.ndim - colour.ndim) + colour.shape)
     return below + coverage[..., None] * (colour - below)

@@ -24,7 +24,7 @@ TAIL = 1.2  # seconds behind the last note, for its release and the room
 
 _TABLE = 4096  # samples a period; linear interpolation between them stays 100 dB below the tone
 _ROOM = 0.9  # seconds
-_BLOCK = 2**17  # samples a Fourier transform of the room
+_BLOCK = 2**17  # samples a Fourier transform
 
 
 @dataclass(frozen=True)
@@ -106,10 +106,12 @@ def render(notes: Notes, rate: int = 22050, *, engine: Literal["auto", "numpy", 
 
     ``engine``: "numpy" is the synthesizer of this file, the same samples everywhere; "soundfont" plays the one that
     pretty_midi carries, by pyfluidsynth; "auto" takes the soundfont where that can be had.
-    CodecError for music longer than ``MAX_MINUTES``, and for a soundfont without pyfluidsynth.
+    CodecError for another ``rate`` than 8000..96000, music longer than ``MAX_MINUTES``, a soundfont without pyfluidsynth.
     """
     if notes.duration > 60 * MAX_MINUTES:
         raise CodecError("notes", f"{notes.duration / 60:.0f} minutes long; at most {MAX_MINUTES} can be rendered")
+    if not 8000 <= rate <= 96_000:
+        raise CodecError("audio", f"rate must lie in 8000..96000 samples a second, not {rate}")
     if engine != "numpy":
         try:
             return _limit(_soundfont(notes, rate))
@@ -238,18 +240,23 @@ def _drum(key: int, rate: int) -> np.ndarray:
     return (0.6 * sound * np.minimum((len(time) - np.arange(len(time))) / (0.01 * rate), 1)).astype(np.float32)
 
 
-def _room(dry: np.ndarray, rate: int) -> np.ndarray:
-    """Adds what a room gives back: noise that fades by 60 dB in ``_ROOM`` seconds, without rumble or glare."""
+@lru_cache(maxsize=4)
+def _answer(rate: int) -> np.ndarray:
+    """float32 [N]: what a room gives back to a clap: noise that fades by 60 dB, without rumble or glare."""
     time = np.arange(int(_ROOM * rate)) / rate
     noise = np.random.default_rng(0).normal(size=len(time)) * 10 ** (-3 * time / _ROOM) * (time > 0.012)
     short, long = np.hanning(9) / 4, np.full(99, 1 / 99)
     noise = np.convolve(noise, short, "same") - np.convolve(noise, long, "same")
-    answer = (0.35 * noise / np.sqrt(np.sum(noise**2))).astype(np.float32)
-    wet = dry.copy()
-    size = _BLOCK + len(answer) - 1
-    spectrum = np.fft.rfft(answer, size)
-    for first in range(0, len(dry), _BLOCK):
-        echo = np.fft.irfft(np.fft.rfft(dry[first : first + _BLOCK], size) * spectrum, size)[: len(dry) - first]
+    return (0.35 * noise / np.sqrt(np.sum(noise**2))).astype(np.float32)
+
+
+def _room(dry: np.ndarray, rate: int) -> np.ndarray:
+    """Samples [N] and what the room answers them, by Fourier transforms of one block after another."""
+    answer, wet = _answer(rate), dry.copy()
+    spectrum = np.fft.rfft(answer, _BLOCK)
+    step = _BLOCK - len(answer) + 1
+    for first in range(0, len(dry), step):
+        echo = np.fft.irfft(np.fft.rfft(dry[first : first + step], _BLOCK) * spectrum)[: len(dry) - first]
         wet[first : first + len(echo)] += echo
     return wet
 

@@ -224,15 +224,19 @@ def _read(division: int, tracks: list[bytes]) -> Notes:
     player.finish(messages[-1][0] if messages else 0, ends)
     seconds = _clock(division, sorted(tempos, key=_tick))
     start, end, *rest = np.array(player.notes, np.float64).reshape(-1, 6).T
-    tempo = tuple(
-        (float(seconds(tick)), _per_minute(length)) for tick, length in tempos if seconds(tick) <= MAX_SECONDS
-    )
-    metre = tuple((float(seconds(tick)), top, bottom) for tick, top, bottom in metres if seconds(tick) <= MAX_SECONDS)
+    tempo = tuple((time, _per_minute(length)) for time, length in _timed(tempos, seconds))
+    metre = tuple((time, top, bottom) for time, top, bottom in _timed(metres, seconds))
     return Notes(seconds(start), seconds(end), *rest, tempo=tempo, metre=metre, meta=meta).sorted()
 
 
 def _tick(event: tuple) -> int:
     return event[0]
+
+
+def _timed(changes: list[tuple], seconds: Callable) -> Iterator[tuple]:
+    """(seconds, ...) for each (tick, ...), without those that come later than any music may last."""
+    times = seconds(np.array([_tick(change) for change in changes], np.float64)).tolist()
+    return ((time, *change[1:]) for time, change in zip(times, changes, strict=True) if time <= MAX_SECONDS)
 
 
 def _clock(division: int, tempos: list[tuple[int, int]]) -> Callable:
@@ -274,9 +278,12 @@ def _remarks(text: bytes) -> dict[str, str]:
 
 
 def _written(notes: Notes) -> list[bytes]:
-    ticks = _ticks(notes)
+    changes, ticks = _ticks(notes)
     meta = [(0, 0, _meta(_TEXT, json.dumps({META_KEY: notes.meta}).encode()))] if notes.meta else []
-    tempo = [(int(ticks(time)), 1, _meta(_TEMPO, _length(qpm).to_bytes(3, "big"))) for time, qpm in notes.tempo]
+    tempo = [
+        (tick, 1, _meta(_TEMPO, _length(qpm).to_bytes(3, "big")))
+        for tick, (_, qpm) in zip(changes, notes.tempo, strict=True)
+    ]
     metre = [
         (int(ticks(time)), 1, _meta(_METRE, bytes([top, bottom.bit_length() - 1, 24, 8])))
         for time, top, bottom in notes.metre
@@ -297,9 +304,9 @@ def _written(notes: Notes) -> list[bytes]:
     return tracks
 
 
-def _ticks(notes: Notes) -> Callable:
-    """The function seconds -> ticks, as int64. Changes of tempo fall on ticks too, hence their times in a file may be
-    moved; all later ticks are counted from where they fell."""
+def _ticks(notes: Notes) -> tuple[list[int], Callable]:
+    """The ticks of the changes of tempo, and the function seconds -> ticks, int64. Changes too fall on ticks, so their
+    times in the file may differ: later ticks are counted from where they fell."""
     times, starts = [0.0], [0]
     lengths = [_length(qpm) / (TICKS_PER_QUARTER * 1e6) for _, qpm in notes.tempo]  # seconds a tick
     for (time, _), length in zip(notes.tempo[1:], lengths[:-1], strict=True):
@@ -311,7 +318,7 @@ def _ticks(notes: Notes) -> Callable:
         part = np.searchsorted(moments, time, side="right") - 1
         return first[part] + np.rint((time - moments[part]) / each[part]).astype(np.int64)
 
-    return ticks
+    return starts, ticks
 
 
 def _length(quarters_per_minute: float) -> int:

@@ -9,10 +9,18 @@ from zoo.model import Array
 def causal_attention(q: Array, k: Array, v: Array) -> Array:
     """Scaled dot-product attention (Vaswani et al. 2017, eq. 1) in which position t sees positions 0..t.
 
-    q, k, v [B, T, H, D/H] -> [B, T, H, D/H]. cuDNN's fused kernel on GPUs in half precision, XLA elsewhere.
+    q, k, v [B, T, H, D/H] -> [B, T, H, D/H]. cuDNN's fused kernel on GPUs in half precision; elsewhere products and a
+    softmax in float32 or better (``jax.nn.dot_product_attention`` would take it in float32 even of float64).
     """
-    fused = jax.default_backend() == "gpu" and q.dtype in (jnp.bfloat16, jnp.float16)
-    return jax.nn.dot_product_attention(q, k, v, is_causal=True, implementation="cudnn" if fused else None)
+    if jax.default_backend() == "gpu" and q.dtype in (jnp.bfloat16, jnp.float16):
+        return jax.nn.dot_product_attention(q, k, v, is_causal=True, implementation="cudnn")
+    wide = jnp.promote_types(q.dtype, jnp.float32)
+    scores = jnp.einsum("bqhd,bkhd->bhqk", q * q.shape[-1] ** -0.5, k, preferred_element_type=wide)
+    times = jnp.arange(q.shape[1])
+    seen = times[None, :] <= times[:, None]
+    scores = jnp.where(seen[None, None], scores, jnp.finfo(wide).min)
+    weights = jax.nn.softmax(scores, axis=-1).astype(v.dtype)
+    return jnp.einsum("bhqk,bkhd->bqhd", weights, v)
 
 
 def cached_attention(q: Array, k: Array, v: Array, *, lengths: Array) -> Array:

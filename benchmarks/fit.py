@@ -1,0 +1,33 @@
+"""Training without a run folder: the same engine, for whoever measures."""
+
+from collections.abc import Callable
+from typing import Any
+
+import jax
+
+from train.config import Config
+from train.data.loader import Loader
+from train.engine import Engine
+from train.placement import merge_report, place
+from train.step import State
+from zoo.errors import UserError
+
+
+def fit(config: Config, source: Any, *, chunk: int = 50, every: int | None = None, check: Callable[[int, State], None] | None = None) -> State:
+    """``config.options.steps`` steps on one device, ``chunk`` to a dispatch; ``check(step, state)`` after ``every`` steps.
+
+    Raises UserError when a loss or gradient is not finite.
+    """
+    engine = Engine(config, place("jit", jax.devices()[:1]), source.example)
+    loader = Loader(source, config.options.batch_size or 1, config.options.seed)
+    state, tables = engine.init(), engine.placement.put_tables(source.arrays)
+    steps = config.options.steps or 0
+    for step in range(0, steps, chunk):
+        count = min(chunk, steps - step)
+        state, report = engine.compiled(state, tables, engine.inputs([loader], step, count))
+        if check is not None and every is not None and (step + count) % every == 0:
+            check(step + count, state)
+    _, failed = merge_report(engine.placement, report)
+    if failed.max() >= 0:
+        raise UserError(f"{config.name} met a NaN or Inf at step {int(state.step) + 1}")
+    return state

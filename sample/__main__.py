@@ -1,0 +1,97 @@
+"""``python -m sample RUN`` and ``zoo-sample RUN``: draws from a run."""
+
+import sys
+from pathlib import Path
+from typing import Any
+
+from sample.options import Options, check, target
+from zoo.errors import UserError
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Runs the command; returns its exit code."""
+    argv = sys.argv[1:] if argv is None else argv
+    try:
+        run, options = parse(argv)
+        for path in draw(run, options):
+            print(path)
+        return 0
+    except UserError as error:
+        print(f"zoo-sample: {error}", file=sys.stderr)
+        return 2
+    except ValueError as error:
+        from zoo.codecs import CodecError
+
+        if not isinstance(error, CodecError):
+            raise
+        print(f"zoo-sample: {error}", file=sys.stderr)
+        return 2
+
+
+def parse(argv: list[str]) -> tuple[str, Options]:
+    """(the run's folder, the options). Needs no jax; ``--help`` ends the process."""
+    from dataclasses import field, fields, make_dataclass
+    from typing import Annotated
+
+    import tyro
+
+    from train.cli import parse_words
+
+    run = Annotated[str, tyro.conf.Positional, tyro.conf.arg(metavar="RUN", help="A run's folder, as zoo-train --out named it.")]
+    help_n = "How many samples (default: 36 pictures, 1 film, 4 pieces, 2 texts; with prompts 1 of each)."
+    count = Annotated[int | None, tyro.conf.arg(aliases=["-n"], help=help_n)]
+    command = make_dataclass("Command", [("run", run), ("n", count, field(default=None))], bases=(Options,), frozen=True, kw_only=True)
+    command.__doc__ = "Draws from a run: pictures and films, music, text. The same command writes the same files."
+    given = parse_words(command, command(run=tyro.MISSING), argv, prog="zoo-sample")
+    return given.run, Options(**{f.name: getattr(given, f.name) for f in fields(Options)})
+
+
+def draw(path: str, options: Options) -> list[Path]:
+    """Restores the run, draws what the options say, and returns the files."""
+    from train.__main__ import compilation_cache
+    from train.folder import RunFolder
+
+    config, data = RunFolder(Path(path)).load()
+    media = media_of(data)
+    check(options, media, config.name)
+    compilation_cache()
+    from sample.restore import open_run
+
+    run = open_run(path, member=options.member)
+    place = target(options, media, config.name, folder=Path(path) / "samples", stem=stem(run, options))
+    write = writer(media)
+    return write(run, options, place, facts(run, path, options))
+
+
+def media_of(data: dict[str, Any]) -> str:
+    from zoo.codecs import from_config
+
+    return from_config(data["codec"]).media
+
+
+def writer(media: str) -> Any:
+    if media == "image":
+        from sample.pictures import write_pictures
+
+        return write_pictures
+    from sample.scores import write_music, write_text
+
+    return write_music if media == "music" else write_text
+
+
+def stem(run: Any, options: Options) -> str:
+    """What files are called when nothing is said."""
+    kind = "reconstruction" if options.reconstruct else "film" if options.interpolate else "sample"
+    return f"{kind}_step{run.step}_seed{options.seed}"
+
+
+def facts(run: Any, path: str, options: Options) -> dict[str, Any]:
+    """The metadata of every file: all that it takes to make it again."""
+    from train.folder import version
+
+    known = {"model": run.config.name, "run": path, "step": run.step, "seed": options.seed}
+    return known | {"options": options.told(), "version": version()}
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,108 @@
+"""What a model gave -> files that people open: a picture, music to read, to hear and to see, or text.
+
+Every file says how it was made (``meta``): PNG, MIDI and WAV inside themselves, text in a JSON file beside it.
+"""
+
+import json
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from zoo.codecs.errors import META_KEY, CodecError, write_bytes
+from zoo.codecs.notes import Notes
+
+PIECE = (".mid", ".wav", ".png")  # the forms of a piece of music
+SEPARATOR = "\n\n{line}\n\n".format(line="-" * 80)  # between samples of text
+
+
+def write_samples(codec: Any, arrays: Any, stem: Path, *, meta: dict[str, Any], audio: bool = False) -> list[Path]:
+    """Writes samples of any model and returns the files: ``stem`` and a suffix each.
+
+    arrays: images float [n, H, W, C] in [-1, 1], n sequences of tokens int [T], or n rolls [T, 88]; the sequences may be
+    of different lengths. Images become one grid, ``stem.png``; texts one ``stem.txt``, with ``stem.json`` beside it;
+    pieces of music ``stem.mid``, or ``stem_0.mid`` and so on where there are several, and with ``audio`` a WAV file and a
+    picture of the notes each.
+
+    CodecError where the arrays are none of the codec's, and where a file cannot be written.
+    """
+    match codec.media:
+        case "image":
+            return [write_grid(codec, arrays, with_suffix(stem, ".png"), meta=meta)]
+        case "text":
+            return write_texts([codec.decode(np.asarray(row)) for row in arrays], stem, meta=meta)
+        case "music":
+            kinds = PIECE if audio else PIECE[:1]
+            return write_pieces([codec.decode(np.asarray(row)) for row in arrays], stem, meta=meta, kinds=kinds)
+        case other:
+            raise CodecError(stem, f"nothing is known of the medium {other!r}")
+
+
+def write_grid(codec: Any, images: Any, path: Path, *, meta: dict[str, Any], columns: int | None = None) -> Path:
+    """Writes images float [n, H, W, C] in [-1, 1] as one PNG with rows of ``columns`` (None: about square)."""
+    from zoo.codecs.images import grid, write_png
+
+    write_png(grid(codec.decode(np.asarray(images)), columns=columns), path, meta=meta)
+    return path
+
+
+def write_pieces(
+    pieces: Sequence[Notes], stem: Path, *, meta: dict[str, Any], kinds: Iterable[str] = PIECE[:1]
+) -> list[Path]:
+    """Writes each piece in the forms ``kinds``, of ".mid", ".wav" and ".png". Of several pieces, each carries its number
+    as ``sample`` in its meta, and in its name."""
+    files = []
+    for number, notes in enumerate(pieces):
+        alone = len(pieces) == 1
+        name = stem if alone else stem.with_name(f"{stem.name}_{number}")
+        its = meta if alone else {**meta, "sample": number}
+        files += [write_piece(notes, with_suffix(name, kind), meta=its) for kind in kinds]
+    return files
+
+
+def write_piece(notes: Notes, path: Path, *, meta: dict[str, Any]) -> Path:
+    """Writes one piece in the form that the suffix names: music to read, to hear, or to see."""
+    match path.suffix:
+        case ".mid":
+            from dataclasses import replace
+
+            from zoo.codecs.midi import write_midi
+
+            write_midi(replace(notes, meta=notes.meta | as_text(meta)), path)
+        case ".wav":
+            from zoo.codecs.audio import render, write_wav
+
+            write_wav(render(notes), path, meta=meta)
+        case ".png":
+            from zoo.codecs.images import write_png
+            from zoo.codecs.pianoroll import picture
+
+            write_png(picture(notes), path, meta=meta)
+        case _:
+            raise CodecError(path, f"music is written as {', '.join(PIECE)}")
+    return path
+
+
+def write_texts(texts: Sequence[str], stem: Path, *, meta: dict[str, Any]) -> list[Path]:
+    """Writes all texts into one UTF-8 file, a line of dashes between them, and the meta beside it. Bytes that are no UTF-8
+    come out as they went in."""
+    path, beside = with_suffix(stem, ".txt"), with_suffix(stem, ".json")
+    try:
+        data = SEPARATOR.join(texts).encode("utf-8", "surrogateescape")
+        note = json.dumps({META_KEY: meta}, indent=2).encode()
+    except (UnicodeEncodeError, TypeError, ValueError) as error:
+        raise CodecError(path, error) from None
+    write_bytes(path, data)
+    write_bytes(beside, note)
+    return [path, beside]
+
+
+def as_text(meta: dict[str, Any]) -> dict[str, str]:
+    """The same with every value a string, as MIDI files keep them: strings as they are, the rest as JSON."""
+    return {key: value if isinstance(value, str) else json.dumps(value) for key, value in meta.items()}
+
+
+def with_suffix(stem: Path, suffix: str) -> Path:
+    """``stem`` and a suffix behind it, whatever dots it has: Path.with_suffix would cut them off."""
+    return stem.with_name(stem.name + suffix)

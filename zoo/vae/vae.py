@@ -1,0 +1,175 @@
+"""Variational autoencoders (Kingma & Welling 2014, arXiv:1312.6114), dense or convolutional."""
+
+import math
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+
+from zoo.errors import UserError
+from zoo.losses import bernoulli_nll, gaussian_kl, gaussian_nll
+from zoo.model import Array, Batch, Extra, Metrics, Params, Phase
+from zoo.nn import compute_dtype
+from zoo.vae.networks import ConvDecoder, ConvEncoder, DenseDecoder, DenseEncoder
+
+LATENT, PIXELS = range(2)  # what the step's key is folded with
+
+# Adam moves a parameter by about its rate a step, whatever the gradient: times this, the one number log(sigma) follows the
+# reconstruction error within a few hundred steps.
+SIGMA_PACE = 10
+
+
+@dataclass(frozen=True, kw_only=True)
+class VAE:
+    """-log p(x | z) + beta KL(q(z | x) || N(0, I)), by one draw of z (Kingma & Welling 2014, equation 10)."""
+
+    image_size: int = 28
+    """Any for dense networks, a power of two from 16 to 256 for convolutions."""
+    channels: int = 1
+    network: Literal["dense", "conv"] = "dense"
+    """One hidden layer each way, or 4 x 4 convolutions of stride 2 down to 4 x 4 pixels."""
+    latent_size: int = 40
+    """Z."""
+    width: int = 400
+    """Hidden units; for convolutions, channels at half the image's size, doubled with every halving up to eight times."""
+    likelihood: Literal["bernoulli", "gaussian"] = "bernoulli"
+    """Of a pixel: its grey level as a probability, or a normal around the decoder's output in [-1, 1]."""
+    binarize: bool = False
+    """Bernoulli only: draw each pixel by its grey level, afresh at every step (Burda et al. 2016, section 5.1)."""
+    sigma: float | None = None
+    """Gaussian only: the deviation of a pixel. None learns one for all pixels (Rybkin et al. 2021, arXiv:2006.13202), so
+    that the KL and the reconstruction find their balance without a hand-tuned weight."""
+    beta: float = 1.0
+    """Weight of the KL (Higgins et al. 2017, equation 4)."""
+    dtype: str = "float32"
+    """Compute dtype; parameters are float32."""
+
+    def __post_init__(self):
+        if self.network not in ("dense", "conv"):
+            raise UserError(f"network is {self.network!r}; a vae is 'dense' or 'conv'")
+        if self.likelihood not in ("bernoulli", "gaussian"):
+            raise UserError(f"likelihood is {self.likelihood!r}; a vae's is 'bernoulli' or 'gaussian'")
+        if self.network == "conv" and self.image_size not in (16, 32, 64, 128, 256):
+            raise UserError(f"image_size is {self.image_size}; a conv vae draws 16, 32, 64, 128 or 256 pixels a side")
+        if self.binarize and self.likelihood != "bernoulli":
+            raise UserError("binarize draws black and white pixels: it needs likelihood 'bernoulli'")
+
+    @property
+    def phases(self) -> tuple[Phase, ...]:
+        return (Phase("vae", self.loss),)
+
+    @property
+    def encoder(self) -> nn.Module:
+        dtype = compute_dtype(self.dtype)
+        if self.network == "conv":
+            return ConvEncoder(self.image_size, self.latent_size, self.width, dtype)
+        return DenseEncoder(self.latent_size, self.width, dtype)
+
+    @property
+    def decoder(self) -> nn.Module:
+        network = ConvDecoder if self.network == "conv" else DenseDecoder
+        return network(self.image_size, self.channels, self.width, compute_dtype(self.dtype))
+
+    def init(self, key: Array, batch: Batch | None = None) -> tuple[Params, Extra]:
+        del batch
+        keys = jax.random.split(key)
+        image = jnp.zeros((1, self.image_size, self.image_size, self.channels))
+        encoder = self.encoder.init(keys[0], image)["params"]
+        decoder = self.decoder.init(keys[1], jnp.zeros((1, self.latent_size)))["params"]
+        learnt = self.likelihood == "gaussian" and self.sigma is None
+        return {"vae": {"encoder": encoder, "decoder": decoder, **({"sigma": jnp.zeros(())} if learnt else {})}}, {}
+
+    def batch_spec(self, batch_size: int) -> dict[str, jax.ShapeDtypeStruct]:
+        shape = (batch_size, self.image_size, self.image_size, self.channels)
+        return {"image": jax.ShapeDtypeStruct(shape, jnp.float32)}
+
+    def loss(
+        self, params: Params, extra: Extra, batch: Batch, key: Array, step: Array
+    ) -> tuple[Array, tuple[Extra, Metrics]]:
+        """The mean negative (beta-)ELBO; metrics: its two parts, in nats a picture."""
+        del step
+        nll, kl = self._terms(params, batch["image"], key)
+        nll, kl = jnp.mean(nll), jnp.mean(kl)
+        return nll + self.beta * kl, (extra, {"reconstruction": nll, "kl": kl})
+
+    def evaluate(self, params: Params, extra: Extra, batch: Batch, key: Array) -> dict[str, tuple[Array, Array]]:
+        """``elbo`` (beta = 1) and its parts ``reconstruction`` (-log p(x | z)) and ``kl``, in nats a picture."""
+        del extra
+        nll, kl = self._terms(params, batch["image"], key)
+        sums = {"elbo": jnp.sum(-nll - kl), "reconstruction": jnp.sum(nll), "kl": jnp.sum(kl)}
+        return {name: (total, jnp.asarray(len(nll), total.dtype)) for name, total in sums.items()}
+
+    def log_likelihood(
+        self, params: Params, extra: Extra, batch: Batch, key: Array, *, samples: int = 200
+    ) -> Array:
+        """log p(x) of each picture in nats, [B], from below: log mean_k p(x, z_k) / q(z_k | x) over ``samples`` draws
+        (Burda et al. 2016, equation 8). Memory is that of one draw.
+
+        With ``binarize``, pixels are drawn once from ``key``; pictures that are black and white already stay as they are.
+        """
+        del extra
+        x = self._target(batch["image"], jax.random.fold_in(key, PIXELS))
+        mean, log_variance = self._posterior(params, x)
+
+        def log_weight(key: Array) -> Array:
+            noise = jax.random.normal(key, mean.shape, jnp.float32)
+            z = mean + jnp.exp(log_variance / 2) * noise
+            prior_over_posterior = jnp.sum(jnp.square(noise) - jnp.square(z) + log_variance, axis=-1) / 2
+            return prior_over_posterior - self._nll(params, z, x)
+
+        keys = jax.random.split(jax.random.fold_in(key, LATENT), samples)
+        return jax.nn.logsumexp(jax.lax.map(log_weight, keys), axis=0) - math.log(samples)
+
+    def latents(self, key: Array, n: int) -> Array:
+        """[n, Z] from N(0, I); float32 in any precision, so that a key means the same picture."""
+        return jax.random.normal(key, (n, self.latent_size), jnp.float32)
+
+    def encode(self, params: Params, extra: Extra, x: Array, key: Array | None = None) -> Array:
+        """x [B, H, W, C] in [-1, 1] -> a draw from q(z | x), or its mean without a key: [B, Z]."""
+        del extra
+        mean, log_variance = self._posterior(params, (x + 1) / 2 if self.likelihood == "bernoulli" else x)
+        return mean if key is None else _draw(mean, log_variance, key)
+
+    def render(self, params: Params, extra: Extra, latent: Array) -> Array:
+        """[n, Z] -> the mean picture of each latent, [n, H, W, C] in [-1, 1]."""
+        del extra
+        output = self.decoder.apply({"params": params["vae"]["decoder"]}, latent)
+        return jnp.tanh(output / 2) if self.likelihood == "bernoulli" else jnp.clip(output, -1, 1)
+
+    def sample(self, params: Params, extra: Extra, key: Array, n: int) -> Array:
+        """[n, H, W, C]."""
+        return self.render(params, extra, self.latents(key, n))
+
+    def _terms(self, params: Params, image: Array, key: Array) -> tuple[Array, Array]:
+        """-log p(x | z) of one draw of z, and the KL: each [B]."""
+        x = self._target(image, jax.random.fold_in(key, PIXELS))
+        mean, log_variance = self._posterior(params, x)
+        z = _draw(mean, log_variance, jax.random.fold_in(key, LATENT))
+        return self._nll(params, z, x), gaussian_kl(mean, log_variance)
+
+    def _target(self, image: Array, key: Array) -> Array:
+        """What is encoded and reconstructed: [-1, 1] as it is, or as probabilities, or as black and white pixels."""
+        if self.likelihood == "gaussian":
+            return image
+        grey = (image + 1) / 2
+        if not self.binarize:
+            return grey
+        return (jax.random.uniform(key, grey.shape, jnp.float32) < grey).astype(grey.dtype)
+
+    def _posterior(self, params: Params, x: Array) -> tuple[Array, Array]:
+        return self.encoder.apply({"params": params["vae"]["encoder"]}, x)
+
+    def _nll(self, params: Params, z: Array, x: Array) -> Array:
+        output = self.decoder.apply({"params": params["vae"]["decoder"]}, z)
+        if self.likelihood == "bernoulli":
+            nll = bernoulli_nll(output, x)
+        else:
+            log_sigma = SIGMA_PACE * params["vae"]["sigma"] if self.sigma is None else jnp.log(self.sigma)
+            nll = gaussian_nll(output, x, log_sigma)
+        return jnp.sum(nll, axis=(1, 2, 3))
+
+
+def _draw(mean: Array, log_variance: Array, key: Array) -> Array:
+    return mean + jnp.exp(log_variance / 2) * jax.random.normal(key, mean.shape, jnp.float32)
