@@ -6,6 +6,7 @@ import sys
 from pathlib import Path
 
 from benchmarks.quality import ROWS, run_row
+from benchmarks.readme import write_readme
 from zoo.errors import UserError
 
 
@@ -19,8 +20,12 @@ def main(argv: list[str] | None = None) -> int:
     quality.add_argument("--data", default=os.environ.get("ZOO_DATA"), metavar="DIR", help="default $ZOO_DATA")
     quality.add_argument("--budget", choices=("cpu", "full"), default="cpu", help="cpu: minutes on two cores")
     quality.add_argument("--out", default=None, metavar="DIR", help="default benchmarks/results/quality")
+    commands.add_parser("readme", help="write the tables of README.md from the catalogue and the results")
     arguments = parser.parse_args(argv)
     try:
+        if arguments.command == "readme":
+            write_readme()
+            return 0
         if arguments.row not in ROWS:
             raise UserError(f"no row is called {arguments.row!r}; the rows are {', '.join(ROWS)}")
         if arguments.seeds < 1:

@@ -37,10 +37,14 @@ def parse(argv: list[str]) -> tuple[str, Options]:
 
     from train.cli import parse_words
 
-    run = Annotated[str, tyro.conf.Positional, tyro.conf.arg(metavar="RUN", help="A run's folder, as zoo-train --out named it.")]
+    run = Annotated[
+        str, tyro.conf.Positional, tyro.conf.arg(metavar="RUN", help="A run's folder, as zoo-train --out named it.")
+    ]
     help_n = "How many samples (default: 36 pictures, 1 film, 4 pieces, 2 texts; with prompts 1 of each)."
     count = Annotated[int | None, tyro.conf.arg(aliases=["-n"], help=help_n)]
-    command = make_dataclass("Command", [("run", run), ("n", count, field(default=None))], bases=(Options,), frozen=True, kw_only=True)
+    command = make_dataclass(
+        "Command", [("run", run), ("n", count, field(default=None))], bases=(Options,), frozen=True, kw_only=True
+    )
     command.__doc__ = "Draws from a run: pictures and films, music, text. The same command writes the same files."
     given = parse_words(command, command(run=tyro.MISSING), argv, prog="zoo-sample")
     return given.run, Options(**{f.name: getattr(given, f.name) for f in fields(Options)})
@@ -55,12 +59,12 @@ def draw(path: str, options: Options) -> list[Path]:
     media = media_of(data)
     check(options, media, config.name)
     compilation_cache()
-    from sample.restore import open_run
+    from sample.restore import made_by, open_run
 
     run = open_run(path, member=options.member)
     place = target(options, media, config.name, folder=Path(path) / "samples", stem=stem(run, options))
     write = writer(media)
-    return write(run, options, place, facts(run, path, options))
+    return write(run, options, place, made_by(run, path, seed=options.seed, options=options.told()))
 
 
 def media_of(data: dict[str, Any]) -> str:
@@ -83,14 +87,6 @@ def stem(run: Any, options: Options) -> str:
     """What files are called when nothing is said."""
     kind = "reconstruction" if options.reconstruct else "film" if options.interpolate else "sample"
     return f"{kind}_step{run.step}_seed{options.seed}"
-
-
-def facts(run: Any, path: str, options: Options) -> dict[str, Any]:
-    """The metadata of every file: all that it takes to make it again."""
-    from train.folder import version
-
-    known = {"model": run.config.name, "run": path, "step": run.step, "seed": options.seed}
-    return known | {"options": options.told(), "version": version()}
 
 
 if __name__ == "__main__":

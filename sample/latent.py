@@ -16,9 +16,9 @@ def slerp(a: Array, b: Array, t: Array) -> Array:
     """From a [..., Z] (t = 0) to b [..., Z] (t = 1) along the great circle, t [...].
 
     Directions by Shoemake 1985, "Animating Rotation with Quaternion Curves", section 3.3; norms change evenly, so that
-    draws from N(0, I) keep a norm that the model has seen, where a straight line would pass the empty middle of the ball.
-    Parallel vectors are joined by a straight line, which is what their great circle shrinks to; opposite ones by the half
-    circle through an axis that neither is near to; a zero vector has the direction of the other.
+    draws from N(0, I) keep a norm that the model has seen, where a straight line would cross the empty middle of the
+    ball. Parallel vectors are joined by a straight line, which is what their great circle shrinks to; opposite ones by
+    the half circle through an axis that neither is near to; a zero vector has the direction of the other.
     """
     t = t[..., None]
     norm_a, norm_b = (jnp.linalg.norm(x, axis=-1, keepdims=True) for x in (a, b))
@@ -44,8 +44,8 @@ def _unit(x: Array, norm: Array, other: Array, other_norm: Array) -> Array:
 
 
 def closed_loop(latents: Latent, frames: int) -> Latent:
-    """Latents [K, ...] -> [frames, ...]: through all of them by `slerp`, evenly, and from the last towards the first, so
-    that a film of them repeats without a seam."""
+    """Latents [K, ...] -> [frames, ...]: through all of them by `slerp`, evenly, and from the last towards the first,
+    so that a film of them repeats without a seam."""
     count = len(jax.tree.leaves(latents)[0])
     place = np.arange(frames) * (count / frames)
     begin = np.minimum(place.astype(int), count - 1)
@@ -61,8 +61,10 @@ def render_all(model: LatentModel, params: Params, extra: Extra, latents: Latent
     return np.concatenate([np.asarray(_render(model, params, extra, part)) for part in parts])
 
 
-def film(model: LatentModel, params: Params, extra: Extra, key: Array, *, through: int, frames: int, loops: int = 1) -> np.ndarray:
-    """Images [frames, loops, H, W, C]: ``loops`` closed walks side by side, each through ``through`` draws of its own."""
+def film(
+    model: LatentModel, params: Params, extra: Extra, key: Array, *, through: int, frames: int, loops: int = 1
+) -> np.ndarray:
+    """Images [frames, loops, H, W, C]: closed walks side by side, each through ``through`` of its own draws."""
     latents = model.latents(key, loops * through)
     walks = [
         closed_loop(jax.tree.map(lambda leaf, at=at: leaf[at * through : (at + 1) * through], latents), frames)
@@ -71,9 +73,9 @@ def film(model: LatentModel, params: Params, extra: Extra, key: Array, *, throug
     return np.stack([render_all(model, params, extra, walk) for walk in walks], axis=1)
 
 
-def reconstruct(model: Any, params: Params, extra: Extra, images: np.ndarray, key: Array) -> np.ndarray:
-    """Images [n, H, W, C] in [-1, 1] -> what is left of them after the model's encoder and decoder."""
-    return np.asarray(_reconstruct(model, params, extra, jnp.asarray(images), key))
+def reconstruct(model: Any, params: Params, extra: Extra, images: np.ndarray) -> np.ndarray:
+    """Images [n, H, W, C] in [-1, 1] -> what an autoencoder makes of them, by the mean of each one's latent."""
+    return np.asarray(_reconstruct(model, params, extra, jnp.asarray(images)))
 
 
 @functools.partial(jax.jit, static_argnums=0)
@@ -82,5 +84,5 @@ def _render(model: LatentModel, params: Params, extra: Extra, latents: Latent) -
 
 
 @functools.partial(jax.jit, static_argnums=0)
-def _reconstruct(model: Any, params: Params, extra: Extra, images: Array, key: Array) -> Array:
-    return model.render(params, extra, model.encode(params, extra, images, key))
+def _reconstruct(model: Any, params: Params, extra: Extra, images: Array) -> Array:
+    return model.render(params, extra, model.encode(params, extra, images))

@@ -1,4 +1,4 @@
-"""What ``zoo-sample`` may be told, and where its files go. Imports nothing heavy, so that ``--help`` answers at once."""
+"""What ``zoo-sample`` may be told, and where its files go. Imports nothing heavy: ``--help`` answers at once."""
 
 import dataclasses
 from collections.abc import Iterable
@@ -25,7 +25,8 @@ class Options:
     seed: int = 0
     """Of all draws: the same seed gives the same files."""
     out: str | None = None
-    """A folder, or a file whose suffix says what to write: .png .gif .mp4 of pictures, .mid .wav .png of music, .txt of text (default: into RUN/samples)."""
+    """A folder, or a file whose suffix says what to write: .png .gif .mp4 of pictures, .mid .wav .png of music, .txt
+    (default: into RUN/samples)."""
     member: int | None = None
     """Which one of a population (default: the first)."""
     images: bool = False
@@ -78,7 +79,9 @@ def check(options: Options, media: str, name: str) -> None:
     told, strange = options.told(), SEQUENCES if media == "image" else PICTURES
     for option in strange:
         if option in told:
-            raise UserError(f"{flag(option)} is for {'sequences' if media == 'image' else 'pictures'}; {name} {DOES[media]}")
+            raise UserError(
+                f"{flag(option)} is for {'sequences' if media == 'image' else 'pictures'}; {name} {DOES[media]}"
+            )
     if options.prompt and media != "text":
         raise UserError(f"--prompt is for text; {name} {DOES[media]}: give it a --primer FILE.mid")
     if options.greedy and {"temperature", "top_k", "top_p"} & told.keys():

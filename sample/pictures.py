@@ -87,14 +87,14 @@ def write_reconstructions(run: Any, options: Options, place: Target, meta: dict[
     wanted(place, [".png"], what="reconstructions")
     size = run.model.batch_spec(1)["image"].shape[1]
     images = pictures_at(options.reconstruct or "", run.codec, size, options.n or GRID)
-    again = reconstruct(run.model, run.params, run.extra, images, jax.random.key(options.seed))
+    again = reconstruct(run.model, run.params, run.extra, images)
     both, columns = pairs(images, again)
     return [write_grid(run.codec, both, with_suffix(place.stem, ".png"), meta=meta, columns=columns)]
 
 
 def pairs(images: np.ndarray, again: np.ndarray, *, most: int = 12) -> tuple[np.ndarray, int]:
-    """Rows of ``images`` alternating with rows of ``again`` [n, H, W, C], white where the last ones are not full; and how
-    many are in a row."""
+    """Rows of ``images`` alternating with rows of ``again`` [n, H, W, C], white where the last ones are not full; and
+    how many are in a row."""
     columns = min(most, len(images))
     fill = ((0, -len(images) % columns), (0, 0), (0, 0), (0, 0))
     rows = [np.pad(x, fill, constant_values=1).reshape(-1, columns, *x.shape[1:]) for x in (images, again)]

@@ -1,4 +1,4 @@
-"""A run opened for drawing."""
+"""A run opened for drawing, and what its files say of themselves."""
 
 import sys
 from dataclasses import replace
@@ -7,6 +7,7 @@ from typing import Any
 
 import jax
 
+from train.folder import version
 from train.runs import Restored, restore_run
 from zoo.errors import UserError
 
@@ -21,6 +22,12 @@ def open_run(path: Path | str, *, member: int | None = None) -> Restored:
         raise UserError(f"--member {member}: {path} is a single run, not a population")
     host: Any = jax.device_get({"params": run.params, "raw": run.raw, "extra": run.extra})
     return replace(run, **host)
+
+
+def made_by(run: Restored, path: Path | str, *, seed: int, options: dict[str, Any] | None = None) -> dict[str, Any]:
+    """The metadata of a file: all that it takes to make it again."""
+    known = {"model": run.config.name, "run": str(path), "step": run.step, "seed": seed}
+    return known | {"options": options or {}, "version": version()}
 
 
 def warn(line: str) -> None:

@@ -1,5 +1,6 @@
 """Music and text of a run: from nothing, or on from a prompt."""
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -33,15 +34,16 @@ def write_text(run: Any, options: Options, place: Target, meta: dict[str, Any]) 
     return write_texts([run.codec.decode(row) for row in draw(run, options)], place.stem, meta=meta)
 
 
-def draw(run: Any, options: Options) -> list[np.ndarray]:
+def draw(run: Any, options: Options, *, prompts: Sequence[np.ndarray] | None = None) -> list[np.ndarray]:
     """Rows as the codec decodes them, prompts included: all of the first prompt, then all of the second, ...
 
-    Draw i of a prompt is the same whatever -n, and whatever the other prompts are.
+    ``prompts``: as the model reads them; None: those that the options name. Draw i of a prompt is the same whatever -n,
+    and whatever the other prompts are.
     """
     model, codec = run.model, run.codec
     if not isinstance(model, SequenceModel):
         raise UserError(f"{run.config.name} does not decode from left to right")
-    prompts = prompts_of(run, options)
+    prompts = prompts_of(run, options) if prompts is None else prompts
     prompted = bool(prompts)
     count = options.n or (1 if prompted else COUNTS[codec.media])
     rows = continued(

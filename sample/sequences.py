@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from typing import Any
 
+import jax.numpy as jnp
 import numpy as np
 
 from zoo.decoding import Sampler, generate, stopped
@@ -28,8 +29,8 @@ def prompt_of(model: SequenceModel, codec: Any, thing: Any) -> np.ndarray:
 
 
 def own_part(codec: Any, row: np.ndarray, *, prompted: bool) -> np.ndarray:
-    """A row without what only told the model to begin: the silent first frame of a roll, the newline before a text. Music
-    codecs know their own START."""
+    """A row without what only told the model to begin: the silent first frame of a roll, the newline before a text.
+    Music codecs know their own START."""
     if row.ndim == 2 or (codec.media == "text" and not prompted):
         return row[1:]
     return row
@@ -68,9 +69,17 @@ def continued(
             for count in filter(None, (head, length - head)):
                 prompt, lengths = ragged(rows)
                 more = generate(
-                    model, params, extra, key, prompt=prompt, lengths=lengths, length=count, sampler=sampler, rows=keyed,
+                    model,
+                    params,
+                    extra,
+                    key,
+                    prompt=jnp.asarray(prompt),
+                    lengths=jnp.asarray(lengths),
+                    length=count,
+                    sampler=sampler,
+                    rows=jnp.asarray(keyed),
                     stop=stop,
-                )  # fmt: skip
+                )
                 rows = [np.concatenate(both) for both in zip(rows, np.asarray(more), strict=True)]
             whole.update(zip(part, rows, strict=True))
     return [_ended(whole[row], len(prompt), stop) for row, prompt in enumerate(prompts)]
@@ -88,4 +97,3 @@ def ragged(rows: Sequence[np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
 def _ended(row: np.ndarray, size: int, stop: int | None) -> np.ndarray:
     """The row, with nothing but ``stop`` behind the first one after its prompt of ``size``."""
     return np.concatenate([row[:size], stopped(row[None, size:], stop)[0]])
-

@@ -153,12 +153,24 @@ def dispatch(
 ) -> tuple[State, tuple[Metrics, Array]]:
     """K steps in one dispatch. inputs: leaves [K, ...], one slice a step; ``make_batch(tables, slice)`` gives its batch.
 
-    Returns the state, and each step's metrics and ``failed`` as leaves [K]. A single step goes through the same scan,
-    since XLA rounds differently outside it.
+    Returns the state, and each step's metrics and ``failed`` as leaves [K]. Whatever K is, the step is compiled as the
+    body of a loop, so that runs cut into other dispatches agree bit for bit.
     """
 
     def body(state: State, one: Any):
         state, metrics = train_step(learner, state, make_batch(tables, one))
         return state, (metrics, state.failed)
 
-    return jax.lax.scan(body, state, inputs)
+    if jax.tree.leaves(inputs)[0].shape[0] > 1:
+        return jax.lax.scan(body, state, inputs)
+    return once_in_a_loop(body, state, jax.tree.map(lambda leaf: leaf[0], inputs))
+
+
+def once_in_a_loop(body: Callable, state: State, one: Any) -> tuple[State, Any]:
+    """``scan`` over a single input, in a loop that XLA cannot see the end of: a loop that runs once by a known bound is
+    unrolled, fused with what surrounds it, and rounds differently."""
+    again = lambda carry: body(carry[0], one)
+    report = jax.tree.map(lambda leaf: jnp.zeros(leaf.shape, leaf.dtype), jax.eval_shape(body, state, one)[1])
+    bound = jax.lax.optimization_barrier(jnp.ones((), jnp.int32))
+    state, report = jax.lax.fori_loop(0, bound, lambda _, carry: again(carry), (state, report))
+    return state, jax.tree.map(lambda leaf: leaf[None], report)

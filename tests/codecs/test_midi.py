@@ -338,6 +338,15 @@ def test_sixteen_programs_and_two_kits_read_back_apart(tmp_path):
     assert read_midi(tmp_path / "song.mid") == notes
 
 
+def test_a_key_is_let_go_before_it_is_struck_again(tmp_path):
+    """At one tick, for players who take events as they come."""
+    import mido
+
+    write_midi(Notes([0.0, 1.0], [1.0, 2.0], [60, 60]), tmp_path / "song.mid")
+    track = mido.MidiFile(tmp_path / "song.mid").tracks[1]
+    assert [message.type for message in track[1:-1]] == ["note_on", "note_off"] * 2
+
+
 def test_an_empty_note_is_a_tick_long(tmp_path):
     write_midi(Notes([1.0], [1.0], [60]), tmp_path / "song.mid")
     assert read_midi(tmp_path / "song.mid").end.tolist() == [1.0 + 0.5 / TICKS_PER_QUARTER]

@@ -99,6 +99,11 @@ def test_errors_of_a_model_are_mended():
             CODEC.from_grid(wrong)
 
 
+def test_a_voice_sings_one_note_at_a_time():
+    notes = Notes([0.0, 0.25], [1.0, 0.5], [72, 74], 80, PROGRAMS[[0, 0]])
+    assert CODEC.to_grid(CODEC.encode(notes))[:, 0].tolist() == [72, HOLD, 74, HOLD]
+
+
 def test_tempo_maps_are_followed():
     """The same beats at 60, then at 120: one grid."""
     notes = Notes([0, 1, 2, 2.5], [1, 2, 2.5, 3], [60, 62, 64, 65], tempo=((0, 60), (2, 120)))

@@ -49,13 +49,9 @@ def test_every_family_is_reached_and_named():
     labels = np.asarray(jax.vmap(art.label)(jax.random.split(jax.random.key(2), 300)))
     assert set(labels.tolist()) == set(range(len(art.FAMILIES)))
     assert np.bincount(labels).min() > 300 / len(art.FAMILIES) / 2
-    pictures, labels = batched(KEYS)
-    names = list(art.FAMILIES)
-    for key, picture, label in zip(KEYS[:4], pictures, labels, strict=False):
-        choice = art.choose(key)
-        np.testing.assert_allclose(
-            art.paint(names[label], choice.unit, choice.colours, size=32), picture, atol=1e-5, err_msg=names[label]
-        )
+    picture, choice, name = batched(KEYS)[0][0], art.choose(KEYS[0]), list(art.FAMILIES)[art.label(KEYS[0])]
+    painted = jax.jit(partial(art.paint, name, size=32))(choice.unit, choice.colours)
+    np.testing.assert_allclose(painted, picture, atol=1e-5, err_msg=name)
 
 
 def test_the_form_for_accelerators_draws_the_same_and_is_slower_here():
@@ -82,14 +78,14 @@ def test_in_range_and_with_contrast(name):
 def test_the_same_picture_at_any_size(name):
     small, large = gallery(name, 32), gallery(name, 128)
     large = large.reshape(-1, 32, 4, 32, 4, 3).mean(axis=(2, 4))
-    assert np.abs(small - large).mean() < (0.05 if name == "julia" else 0.02)  # of 2; a fractal has detail at any size
+    assert np.abs(small - large).mean() < (0.05 if name == "julia" else 0.015)  # of 2; a fractal has detail at any size
 
 
 @pytest.mark.parametrize("name", art.FAMILIES)
 def test_gradients_are_finite_and_reach_the_parameters(name):
     weights = jax.random.normal(jax.random.key(3), (15, 15, 3))  # odd: a pixel lies on the centre, where angles end
 
-    @jax.jit
+    @partial(jax.jit, compiler_options={"xla_backend_optimization_level": 0})  # compiled in half the time
     @partial(jax.vmap, in_axes=(0, None))
     @partial(jax.grad, argnums=(0, 1))
     def gradients(unit, colours):

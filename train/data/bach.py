@@ -3,6 +3,7 @@
 Our own reader gives note for note what music21 gives of these files, in a fiftieth of the time.
 """
 
+import io
 import os
 import sys
 import zipfile
@@ -20,6 +21,7 @@ from train.data.progress import track
 from train.data.sequences import sequence_source
 from train.data.source import Source
 from train.data.spec import Spec
+from zoo.codecs.errors import CodecError, write_bytes
 from zoo.codecs.notes import Notes
 from zoo.errors import UserError
 
@@ -83,8 +85,8 @@ def load() -> list[Chorale]:
 def _stored(path: Path) -> list[Chorale] | None:
     """None where there is no cache, or where what is there is damaged."""
     try:
-        with np.load(path, allow_pickle=False) as file:
-            names, ends, onset, end, pitch, voice = (file[key] for key in ("names", "ends", *Chorale._fields[1:]))
+        with path.open("rb") as file, np.load(file, allow_pickle=False) as arrays:
+            names, ends, onset, end, pitch, voice = (arrays[key] for key in ("names", "ends", *Chorale._fields[1:]))
             if len(names) != len(ends) or not ends[-1] == len(onset) == len(end) == len(pitch) == len(voice):
                 return None
     except (OSError, ValueError, EOFError, KeyError, IndexError, zipfile.BadZipFile, zlib.error):
@@ -94,17 +96,16 @@ def _stored(path: Path) -> list[Chorale] | None:
 
 
 def _store(path: Path, chorales: list[Chorale]) -> None:
-    """Writes beside ``path`` and renames: several runs may start at once. A cache that cannot be written is none."""
+    """In one move: several runs may start at once. A cache that cannot be written is none."""
     onset, end, pitch, voice = (np.concatenate(column) for column in list(zip(*chorales, strict=True))[1:])
     names, ends = np.array([c.name for c in chorales]), np.cumsum([len(c.onset) for c in chorales])
-    part = path.with_name(f".{path.stem}-{os.getpid()}.npz")
+    buffer = io.BytesIO()
+    np.savez_compressed(buffer, names=names, ends=ends, onset=onset, end=end, pitch=pitch, voice=voice)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        np.savez_compressed(part, names=names, ends=ends, onset=onset, end=end, pitch=pitch, voice=voice)
-        os.replace(part, path)
-    except OSError as error:
-        print(f"bach: {path} is not written ({error.strerror}); the chorales are read again next time", file=sys.stderr)
-        part.unlink(missing_ok=True)
+        write_bytes(path, buffer.getvalue())
+    except (OSError, CodecError) as error:
+        print(f"bach: {error}: not kept, the chorales are read again next time", file=sys.stderr)
 
 
 def _read() -> list[Chorale]:

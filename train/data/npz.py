@@ -50,8 +50,9 @@ def open_npz(spec: Spec, split: str, *, image_size: int | None, length: int | No
 def read_npz(spec: Spec, path: Path) -> dict[str, np.ndarray]:
     """All arrays of the file, without unpickling. Raises UserError."""
     try:
-        with np.load(path, allow_pickle=False) as file:
-            return dict(file) if isinstance(file, np.lib.npyio.NpzFile) else {"image": file}
+        with path.open("rb") as file:  # numpy leaves it open where it is no zip file
+            arrays = np.load(file, allow_pickle=False)
+            return dict(arrays) if isinstance(arrays, np.lib.npyio.NpzFile) else {"image": arrays}
     except (ValueError, OSError, EOFError, KeyError, zipfile.BadZipFile, zlib.error) as error:
         why = " ".join(str(error).split())
         if "pickle" in why.lower():
@@ -119,7 +120,7 @@ def _codec(spec: Spec, arrays: Mapping[str, np.ndarray], kind: str, own: Mapping
         except (ValueError, TypeError, KeyError) as error:
             raise UserError(f"{spec.text}: array 'codec': {error}") from None
     if kind == "roll":
-        return from_config({"codec": "rolls"})
+        return from_config({"codec": "roll"})
     most = max((int(piece.max()) for pieces in own.values() for piece in pieces), default=0)
     if most > 255:
         raise UserError(f"{spec.text}: tokens up to {most} are no bytes: save their codec's JSON as array 'codec'")

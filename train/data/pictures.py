@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from train.data.pixels import CHANNELS, fit
+from train.data.pixels import CHANNELS, fit, to_unit
 from train.data.source import RESIDENT_BYTES, Source
 from train.data.spec import Spec
 from train.data.splits import select
@@ -19,13 +19,10 @@ def picture_source(
 ) -> Source:
     """uint8 [N, S, S, C], or float32 in [0, 1], and int labels [N] of the classes ``names``, as a source that is
     resident on the device."""
-    import jax.numpy as jnp
-
-    scale = 127.5 if images.dtype == np.uint8 else 0.5
 
     def example(arrays: dict[str, Any], index: Any) -> dict[str, Any]:
-        picture = {"image": arrays["image"][index].astype(jnp.float32) / scale - 1}
-        return picture | {key: arrays[key][index] for key in arrays if key == "label"}
+        row = {key: table[index] for key, table in arrays.items()}
+        return row | {"image": to_unit(row["image"]) if row["image"].dtype == np.uint8 else row["image"] * 2 - 1}
 
     return Source(
         spec=spec.text,
@@ -54,7 +51,7 @@ def disk_source(
 
     def fetch(indices: np.ndarray) -> dict[str, np.ndarray]:
         images, labels = zip(*(read(int(i)) for i in indices), strict=True)
-        batch = {"image": np.stack(images).astype(np.float32) / np.float32(127.5) - 1}
+        batch = {"image": to_unit(np.stack(images))}
         return batch | ({"label": np.array(labels, np.int32)} if names else {})
 
     return Source(

@@ -3,6 +3,7 @@
 import io
 from collections.abc import Iterable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -34,6 +35,12 @@ def header(path: Path) -> tuple[int, int]:
     if width * height > LIMIT:
         raise OSError(f"{width} x {height} pixels, more than {LIMIT:,}")
     return width, height
+
+
+def to_unit(pixels: Any) -> Any:
+    """uint8 [...] -> float32 [...] in [-1, 1], numpy's or JAX's, bit for bit the same. XLA makes a division by 127.5 a
+    product with its rounded inverse, and white then comes out above 1."""
+    return (pixels.astype(np.float32) * 2 - 255) * np.float32(1 / 255)
 
 
 def fit(images: np.ndarray, *, size: int | None, channels: int | None) -> np.ndarray:

@@ -36,6 +36,8 @@ def select(own: Mapping[str, Sequence[str]], split: str, *, spec: str) -> tuple[
         if name in own and (name != "train" or len(own) > 1):
             return name, np.arange(len(own[name]))
     chosen = held_out(own["train"]) == (split != "train")
+    if not own["train"]:
+        raise UserError(f"{spec}: holds no examples")
     if not chosen.any():
         raise UserError(f"{spec}: one example is too few to hold any out for {split!r}")
     return "train", np.flatnonzero(chosen)

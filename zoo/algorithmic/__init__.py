@@ -3,5 +3,5 @@
     from zoo.algorithmic import art
     picture = art.draw(jax.random.key(7), 512)
 
-One file a family: its parameters, their ranges, and ``paint(parameters, palette, canvas)``. ``art`` draws from all of them.
+One file a family: its parameters with their ranges, and ``paint(parameters, palette, canvas)``. ``art`` draws from all.
 """

@@ -1,7 +1,7 @@
 """Endless algorithmic art: a key is a picture, the same one at any size.
 
-The zoo's default training set of pictures. A key draws a family of formulas, a palette, and a point of the unit cube from
-which the family reads its parameters.
+The zoo's default training set of pictures. A key draws a family of formulas, a palette, and a point of the unit cube
+from which the family reads its parameters.
 """
 
 from collections.abc import Callable
@@ -21,23 +21,23 @@ from zoo.algorithmic.colour import PALETTES, palette
 class Family(NamedTuple):
     """One kind of picture."""
 
-    ranges: Any
-    """Its parameters, a named tuple of ranges (see ``canvas.scaled``)."""
+    parameters: type
+    """A named tuple of arrays, annotated with their ranges."""
     paint: Callable[[Any, Array, Canvas], Array]
     """(parameters, palette [SHADES + 1, 3], canvas) -> sRGB [H, W, 3], 0 to 1 and slightly beyond: pure, smooth almost
     everywhere in the parameters and in the palette."""
 
 
 FAMILIES: dict[str, Family] = {
-    "flow": Family(flow.RANGES, flow.paint),
-    "ridges": Family(ridges.RANGES, ridges.paint),
-    "spiral": Family(spiral.RANGES, spiral.paint),
-    "bloom": Family(bloom.RANGES, bloom.paint),
-    "julia": Family(julia.RANGES, julia.paint),
-    "mosaic": Family(mosaic.RANGES, mosaic.paint),
-    "glass": Family(glass.RANGES, glass.paint),
+    "flow": Family(flow.Flow, flow.paint),
+    "ridges": Family(ridges.Ridges, ridges.paint),
+    "spiral": Family(spiral.Spiral, spiral.paint),
+    "bloom": Family(bloom.Bloom, bloom.paint),
+    "julia": Family(julia.Julia, julia.paint),
+    "mosaic": Family(mosaic.Mosaic, mosaic.paint),
+    "glass": Family(glass.Glass, glass.paint),
 }
-DIMENSION = max(dimension(family.ranges) for family in FAMILIES.values())
+DIMENSION = max(dimension(family.parameters) for family in FAMILIES.values())
 _COLOURS = np.stack([palette(colours) for colours in PALETTES.values()])
 
 
@@ -85,7 +85,7 @@ def paint(name: str, unit: Array, colours: Array, *, size: int) -> Array:
     ``unit`` [DIMENSION] in [0, 1] says which; near points give similar pictures. ``colours``: a ``colour.palette``.
     """
     family = FAMILIES[name]
-    picture = family.paint(scaled(unit, family.ranges), colours, square(size))
+    picture = family.paint(scaled(unit, family.parameters), colours, square(size))
     return 2 * jnp.clip(picture, 0, 1) - 1
 
 

@@ -1,17 +1,18 @@
 """Flowers of cut paper: superformula outlines, one inside the other, each casting a shadow on the one beneath.
 
 The superformula (Gielis 2003, "A generic geometric transformation that unifies a wide range of natural and abstract
-shapes"): r(angle) = (|cos(m angle / 4)|^n2 + |sin(m angle / 4)|^n2)^(-1 / n1), here with n2 = n3, and r = 1 half-way between
-the axes, where the petals end.
+shapes"): r(angle) = (|cos(m angle / 4)|^n2 + |sin(m angle / 4)|^n3)^(-1 / n1), here with n2 = n3, and r = 1 half-way
+between the axes, where the petals end.
 """
 
-from typing import NamedTuple
+from math import pi
+from typing import Annotated, NamedTuple
 
 import jax
 import jax.numpy as jnp
 from jax import Array
 
-from zoo.algorithmic.canvas import Canvas, inside, mix, polar
+from zoo.algorithmic.canvas import Between, Canvas, inside, mix, polar
 from zoo.algorithmic.colour import accent, lit, over, ramp
 
 LAYERS = 5
@@ -21,43 +22,30 @@ LIGHT = 2.2  # radians: it comes from the upper left
 class Bloom(NamedTuple):
     """What tells one flower from another."""
 
-    x: Array | tuple
-    y: Array | tuple
+    x: Annotated[Array, Between(-0.15, 0.15)]
+    y: Annotated[Array, Between(-0.15, 0.15)]
     """Where its heart is."""
-    petals: Array | tuple
+    petals: Annotated[Array, Between(3.51, 9.49)]
     """How many, rounded."""
-    angle: Array | tuple
+    angle: Annotated[Array, Between(0, 2 * pi)]
     """Where the first one points, radians."""
-    roundness: Array | tuple
+    roundness: Annotated[Array, Between(3, 7)]
     """n2: the larger, the narrower the petals."""
-    depth: Array | tuple
+    depth: Annotated[Array, Between(0.15, 0.42)]
     """1 / n1: how deeply they are cut."""
-    size: Array | tuple
+    size: Annotated[Array, Between(0.75, 1.05)]
     """Radius of the largest layer."""
-    heart: Array | tuple
+    heart: Annotated[Array, Between(0.08, 0.16)]
     """Radius of the disc in the middle."""
-    ground: Array | tuple
+    ground: Annotated[Array, Between(0, 1)]
     """Below 0.44 a dark ground and light petals within, above 0.56 the reverse."""
-
-
-RANGES = Bloom(
-    x=(-0.15, 0.15),
-    y=(-0.15, 0.15),
-    petals=(3.51, 9.49),
-    angle=(0, 2 * jnp.pi),
-    roundness=(3, 7),
-    depth=(0.15, 0.42),
-    size=(0.75, 1.05),
-    heart=(0.08, 0.16),
-    ground=(0, 1),
-)
 
 
 def paint(bloom: Bloom, palette: Array, canvas: Canvas) -> Array:
     """The flower, sRGB [H, W, 3]."""
     radius, angle = polar(canvas.x - bloom.x, canvas.y - bloom.y)
     petals = jnp.round(bloom.petals)
-    turns = angle - bloom.angle, angle - bloom.angle + jnp.pi / petals  # layers alternate by half a petal
+    turns = angle - bloom.angle, angle - bloom.angle + pi / petals  # layers alternate by half a petal
     outlines = [
         jax.jvp(lambda turn: _superformula(turn, petals, bloom.roundness, bloom.depth), (turn,), (jnp.ones_like(turn),))
         for turn in turns

@@ -1,13 +1,24 @@
 """The canvas that every formula paints on: coordinates, soft edges, and how a unit cube becomes parameters.
 
 A formula never sees pixels, only points of the square [-1, 1]^2 and the width of a pixel there. With that width it
-softens its edges analytically: the same parameters give the same picture at 32 and at 512 pixels, with no supersampling.
+softens its edges analytically: the same parameters give the same picture at 32 and at 512 pixels, and nothing is
+supersampled.
 """
 
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar, get_type_hints
 
 import jax.numpy as jnp
 from jax import Array
+
+Parameters = TypeVar("Parameters", bound=tuple)
+
+
+class Between(NamedTuple):
+    """Where a parameter lies: one number, or an array of ``count``."""
+
+    low: float
+    high: float
+    count: int | None = None
 
 
 class Canvas(NamedTuple):
@@ -24,22 +35,26 @@ def square(size: int) -> Canvas:
     return Canvas(x=centres[None, :], y=-centres[:, None], pixel=2 / size)
 
 
-def scaled(unit: Array, ranges: Any) -> Any:
-    """A point of the unit cube [N] as parameters: each field of the named tuple is (low, high) or (low, high, count).
+def scaled(unit: Array, kind: type[Parameters]) -> Parameters:
+    """A point of the unit cube [N] as parameters, whose fields are annotated with the ``Between`` that they lie in.
 
     The first coordinates are used and the rest ignored, so that formulas of different dimensions can share one draw.
     """
     fields, first = [], 0
-    for low, high, *count in ranges:
-        used = unit[first : first + count[0]] if count else unit[first]
+    for low, high, count in _ranges(kind):
+        used = unit[first] if count is None else unit[first : first + count]
         fields.append(low + (high - low) * used)
-        first += count[0] if count else 1
-    return type(ranges)(*fields)
+        first += count or 1
+    return kind(*fields)
 
 
-def dimension(ranges: Any) -> int:
+def dimension(kind: type) -> int:
     """How many coordinates of the unit cube ``scaled`` uses."""
-    return sum(count[0] if count else 1 for _, _, *count in ranges)
+    return sum(count or 1 for _, _, count in _ranges(kind))
+
+
+def _ranges(kind: type) -> list[Between]:
+    return [hint.__metadata__[0] for hint in get_type_hints(kind, include_extras=True).values()]
 
 
 def inside(distance: Array, pixel: Array | float) -> Array:
@@ -62,6 +77,6 @@ def polar(x: Array, y: Array) -> tuple[Array, Array]:
     return jnp.sqrt(x * x + y * y), jnp.arctan2(y, x)
 
 
-def mix(first: Array | float, second: Array | float, weight: Array) -> Array:
+def mix(first: Any, second: Any, weight: Any) -> Any:
     """``first`` where ``weight`` is 0, ``second`` where it is 1."""
     return first + weight * (second - first)

@@ -1,7 +1,7 @@
 """Palettes: a few colours that go together, and even gradients between them.
 
-A palette is an array [SHADES + 1, 3] of sRGB values in [0, 1]: a ramp from dark to light, then an accent that contrasts with
-it. The ramp is interpolated in Oklab (Ottosson 2020, "A perceptual color space for image processing",
+A palette is an array [SHADES + 1, 3] of sRGB values in [0, 1]: a ramp from dark to light, then an accent that contrasts
+with it. The ramp is interpolated in Oklab (Ottosson 2020, "A perceptual color space for image processing",
 bottosson.github.io/posts/oklab), whose straight lines look like even gradients, where those of sRGB turn grey half-way.
 """
 

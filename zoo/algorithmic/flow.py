@@ -1,17 +1,18 @@
 """Terraces of cut paper: level sets of a cosine on coordinates that waves have bent.
 
-Domain warping (Perlin 1985, "An image synthesizer", his marble; Quilez 2002, iquilezles.org/articles/warp): the plane is
-displaced by sines of itself, three times over, and a cosine of what is left is a height. Sheets of paper are cut along its
-contour lines; the gradient tells how far the next line is, for soft edges and for the shadow that each sheet casts.
+Domain warping (Perlin 1985, "An image synthesizer", his marble; Quilez 2002, iquilezles.org/articles/warp): the plane
+is displaced by sines of itself, three times over, and a cosine of what is left is a height. Sheets of paper are cut
+along its contour lines; the gradient tells how far the next line is, for soft edges and for the shadow of each sheet.
 """
 
-from typing import NamedTuple
+from math import pi
+from typing import Annotated, NamedTuple
 
 import jax
 import jax.numpy as jnp
 from jax import Array
 
-from zoo.algorithmic.canvas import Canvas, inside, rotated
+from zoo.algorithmic.canvas import Between, Canvas, inside, rotated
 from zoo.algorithmic.colour import lit, ramp
 
 FOLDS = 3
@@ -20,31 +21,20 @@ FOLDS = 3
 class Flow(NamedTuple):
     """What tells one stack of paper from another."""
 
-    angle: Array | tuple
+    angle: Annotated[Array, Between(0, 2 * pi)]
     """Which way the bands run, radians."""
-    bend: Array | tuple
+    bend: Annotated[Array, Between(0.3, 0.6)]
     """How far each warp displaces the plane."""
-    phase: Array | tuple
+    phase: Annotated[Array, Between(0, 2 * pi, 2 * FOLDS)]
     """[2 FOLDS] Where the waves begin, radians."""
-    bands: Array | tuple
+    bands: Annotated[Array, Between(1.5, 2.5)]
     """Radians of the cosine for each unit of the canvas."""
-    offset: Array | tuple
+    offset: Annotated[Array, Between(0, 2 * pi)]
     """Where the cosine begins, radians."""
-    sheets: Array | tuple
+    sheets: Annotated[Array, Between(4.51, 7.49)]
     """How many sheets of paper, rounded."""
-    light: Array | tuple
+    light: Annotated[Array, Between(0.25 * pi, 0.75 * pi)]
     """Where the light comes from, radians."""
-
-
-RANGES = Flow(
-    angle=(0, 2 * jnp.pi),
-    bend=(0.3, 0.6),
-    phase=(0, 2 * jnp.pi, 2 * FOLDS),
-    bands=(1.5, 2.5),
-    offset=(0, 2 * jnp.pi),
-    sheets=(4.51, 7.49),
-    light=(0.25 * jnp.pi, 0.75 * jnp.pi),
-)
 
 
 def paint(flow: Flow, palette: Array, canvas: Canvas) -> Array:
@@ -55,7 +45,7 @@ def paint(flow: Flow, palette: Array, canvas: Canvas) -> Array:
     steep = jnp.sqrt(right**2 + up**2 + 1e-4)
 
     last = jnp.round(flow.sheets) - 1
-    level = 0.5 + last * height  # sheet k lies between levels k and k + 1; crests and troughs half-way, where none is cut
+    level = 0.5 + last * height  # sheet k is cut at levels k and k + 1: crests and troughs lie far from any edge
     sheet = jnp.floor(level)
     above, below = (sheet + 1 - level) / (last * steep), (level - sheet) / (last * steep)  # how far the next edges are
     above_share, below_share = inside(above, canvas.pixel), inside(below, canvas.pixel)

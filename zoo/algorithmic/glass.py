@@ -1,16 +1,17 @@
 """Stained glass: the cells of a Voronoi diagram, leaded, with light falling through.
 
-Cellular texture (Worley 1996, "A cellular texture basis function") over nine points, a lattice shaken. The distance to the
-lead is the exact one to the bisector between the nearest point p and the second nearest q: (|x - q|^2 - |x - p|^2) / 2 |p - q|
-(Quilez 2012, iquilezles.org/articles/voronoilines).
+Cellular texture (Worley 1996, "A cellular texture basis function") over nine points, a lattice shaken. The distance to
+the lead is the exact one to the bisector between the nearest point p and the second nearest q,
+(|x - q|^2 - |x - p|^2) / 2 |p - q| (Quilez 2012, iquilezles.org/articles/voronoilines).
 """
 
-from typing import NamedTuple
+from math import pi
+from typing import Annotated, NamedTuple
 
 import jax.numpy as jnp
 from jax import Array
 
-from zoo.algorithmic.canvas import Canvas, inside, polar, rotated
+from zoo.algorithmic.canvas import Between, Canvas, inside, polar, rotated
 from zoo.algorithmic.colour import accent, lit, over, ramp
 
 SIDE = 3
@@ -19,29 +20,18 @@ SIDE = 3
 class Glass(NamedTuple):
     """What tells one window from another."""
 
-    angle: Array | tuple
+    angle: Annotated[Array, Between(0, 2 * pi)]
     """How the lattice is turned, radians."""
-    jitter_x: Array | tuple
-    jitter_y: Array | tuple
+    jitter_x: Annotated[Array, Between(-0.36, 0.36, SIDE**2)]
+    jitter_y: Annotated[Array, Between(-0.36, 0.36, SIDE**2)]
     """[SIDE^2] How far each point is shaken, in cells of the lattice."""
-    tone: Array | tuple
+    tone: Annotated[Array, Between(0.12, 1.0, SIDE**2)]
     """[SIDE^2] How light each pane is; the first one has the accent's colour."""
-    lead: Array | tuple
+    lead: Annotated[Array, Between(0.018, 0.035)]
     """Half the width of the lead."""
-    light_x: Array | tuple
-    light_y: Array | tuple
+    light_x: Annotated[Array, Between(-0.6, 0.6)]
+    light_y: Annotated[Array, Between(0.0, 0.6)]
     """Where the light is brightest."""
-
-
-RANGES = Glass(
-    angle=(0, 2 * jnp.pi),
-    jitter_x=(-0.36, 0.36, SIDE**2),
-    jitter_y=(-0.36, 0.36, SIDE**2),
-    tone=(0.12, 1.0, SIDE**2),
-    lead=(0.018, 0.035),
-    light_x=(-0.6, 0.6),
-    light_y=(0.0, 0.6),
-)
 
 
 def paint(glass: Glass, palette: Array, canvas: Canvas) -> Array:
@@ -56,8 +46,9 @@ def paint(glass: Glass, palette: Array, canvas: Canvas) -> Array:
     for pane in range(SIDE**2):
         this = ((x - points_x[pane]) ** 2 + (y - points_y[pane]) ** 2, points_x[pane], points_y[pane])
         nearest, nearer = this[0] < first[0], this[0] < second[0]
-        second = tuple(jnp.where(nearest, p, jnp.where(nearer, r, q)) for p, q, r in zip(first, second, this, strict=True))
-        first = tuple(jnp.where(nearest, r, p) for p, r in zip(first, this, strict=True))
+        other = tuple(jnp.where(nearest, a, b) for a, b in zip(first, this, strict=True))
+        second = tuple(jnp.where(nearer, a, b) for a, b in zip(other, second, strict=True))
+        first = tuple(jnp.where(nearest, a, b) for a, b in zip(this, first, strict=True))
         panes = over(panes, colours[pane], 1.0 * nearest)
     apart = jnp.sqrt((first[1] - second[1]) ** 2 + (first[2] - second[2]) ** 2 + 1e-6)
     border = 0.5 * (second[0] - first[0]) / apart

@@ -2,16 +2,17 @@
 
 The orbit z <- z^2 + c of every point (Julia 1918), with c near the main cardioid of the Mandelbrot set,
 c = e^it / 2 - e^2it / 4. The nearest approach to zero is an orbit trap (Pickover 1990, "Computers, Pattern, Chaos and
-Beauty"), which has a colour inside the set and outside alike. The derivative dz <- 2 z dz, one complex number as the map is
-holomorphic, gives the slope for the light and the size of a pixel's image, by which what is too fine to be drawn fades.
+Beauty"), which gives a colour inside the set and outside alike. The derivative dz <- 2 z dz, one complex number as the
+map is holomorphic, gives the slope for the light and the size of a pixel's image, by which what is too fine fades.
 """
 
-from typing import NamedTuple
+from math import pi
+from typing import Annotated, NamedTuple
 
 import jax.numpy as jnp
 from jax import Array
 
-from zoo.algorithmic.canvas import Canvas, inside, mix, rotated
+from zoo.algorithmic.canvas import Between, Canvas, inside, mix, rotated
 from zoo.algorithmic.colour import lit, ramp
 
 ITERATIONS = 6
@@ -20,25 +21,16 @@ ITERATIONS = 6
 class Julia(NamedTuple):
     """What tells one shell from another."""
 
-    around: Array | tuple
+    around: Annotated[Array, Between(0.4, 2 * pi - 0.4)]
     """Where on the cardioid c lies, radians."""
-    beyond: Array | tuple
+    beyond: Annotated[Array, Between(0.95, 1.06)]
     """How far out, 1 on the cardioid."""
-    angle: Array | tuple
+    angle: Annotated[Array, Between(0, 2 * pi)]
     """How the canvas is turned, radians."""
-    zoom: Array | tuple
+    zoom: Annotated[Array, Between(0.8, 1.15)]
     """Half its width in the plane of z."""
-    light: Array | tuple
+    light: Annotated[Array, Between(0.25 * pi, 0.75 * pi)]
     """Where the light comes from, radians."""
-
-
-RANGES = Julia(
-    around=(0.4, 2 * jnp.pi - 0.4),
-    beyond=(0.95, 1.06),
-    angle=(0, 2 * jnp.pi),
-    zoom=(0.8, 1.15),
-    light=(0.25 * jnp.pi, 0.75 * jnp.pi),
-)
 
 
 def paint(julia: Julia, palette: Array, canvas: Canvas) -> Array:
@@ -60,5 +52,5 @@ def paint(julia: Julia, palette: Array, canvas: Canvas) -> Array:
         gone = size > 1e3  # it will not come back, and its square must not overflow
         x, dx, dy = jnp.where(gone, 30.0, x), jnp.where(gone, 0.0, dx), jnp.where(gone, 0.0, dy)
     distance = jnp.sqrt(nearest + 1e-6)
-    slope = slope / distance
+    slope = slope / distance * (1 - nearest)  # the ground is flat
     return lit(ramp(palette, 1.06 - 1.25 * distance), 0.2 * slope / jnp.sqrt(1 + slope * slope))

@@ -1,16 +1,16 @@
 """Tiles with quarter discs or with rings: Truchet's patterns in Bauhaus colours, or Kandinsky's squares.
 
 Truchet tiling (Truchet 1704; Smith 1987, "The tiling patterns of Sebastien Truchet and the topology of structural
-hierarchy"): one motif on a square lattice, turned at random in each cell. A table of cells becomes a picture by two small
-matrix products with the cell that each row and column of pixels lies in.
+hierarchy"): one motif on a square lattice, turned at random in each cell. A table of cells becomes a picture by two
+small matrix products with the cell that each row and column of pixels lies in.
 """
 
-from typing import NamedTuple
+from typing import Annotated, NamedTuple
 
 import jax.numpy as jnp
 from jax import Array
 
-from zoo.algorithmic.canvas import Canvas, inside
+from zoo.algorithmic.canvas import Between, Canvas, inside
 from zoo.algorithmic.colour import over, ramp
 
 MOST = 4
@@ -19,28 +19,18 @@ MOST = 4
 class Mosaic(NamedTuple):
     """What tells one mosaic from another."""
 
-    cells: Array | tuple
+    cells: Annotated[Array, Between(1.51, 4.49)]
     """Cells in a row, rounded."""
-    rings: Array | tuple
+    rings: Annotated[Array, Between(0, 1)]
     """Above 0.5 the motif is whole rings, below it quarter discs."""
-    turn: Array | tuple
+    turn: Annotated[Array, Between(0, 4, MOST**2)]
     """[MOST^2] Which corner the quarter discs sit in, rounded down."""
-    ground: Array | tuple
+    ground: Annotated[Array, Between(0, 5, MOST**2)]
     """[MOST^2] Which of five colours the cell has."""
-    disc: Array | tuple
+    disc: Annotated[Array, Between(1, 5, MOST**2)]
     """[MOST^2] Which of the four others the disc has."""
-    core: Array | tuple
+    core: Annotated[Array, Between(1, 5, MOST**2)]
     """[MOST^2] Which of the four others again the disc within it has."""
-
-
-RANGES = Mosaic(
-    cells=(1.51, 4.49),
-    rings=(0, 1),
-    turn=(0, 4, MOST**2),
-    ground=(0, 5, MOST**2),
-    disc=(1, 5, MOST**2),
-    core=(1, 5, MOST**2),
-)
 
 
 def paint(mosaic: Mosaic, palette: Array, canvas: Canvas) -> Array:

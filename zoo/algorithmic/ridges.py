@@ -1,16 +1,17 @@
 """A landscape in layers: ridges of summed cosines behind one another, mist between them, a low sun or moon.
 
-Fourier synthesis of a skyline (Musgrave, Kolb & Mace 1989, "The synthesis and rendering of eroded fractal terrains", in one
-dimension), and aerial perspective: what is farther is nearer to the colour of the sky.
+Fourier synthesis of a skyline (Musgrave, Kolb & Mace 1989, "The synthesis and rendering of eroded fractal terrains",
+in one dimension), and aerial perspective: what is farther is nearer to the colour of the sky.
 """
 
-from typing import NamedTuple
+from math import pi
+from typing import Annotated, NamedTuple
 
 import jax
 import jax.numpy as jnp
 from jax import Array
 
-from zoo.algorithmic.canvas import Canvas, inside, mix, polar
+from zoo.algorithmic.canvas import Between, Canvas, inside, mix, polar
 from zoo.algorithmic.colour import accent, over, ramp
 
 LAYERS = 5
@@ -19,37 +20,24 @@ LAYERS = 5
 class Ridges(NamedTuple):
     """What tells one landscape from another."""
 
-    horizon: Array | tuple
+    horizon: Annotated[Array, Between(0.0, 0.3)]
     """Height of the farthest ridge."""
-    relief: Array | tuple
+    relief: Annotated[Array, Between(0.1, 0.24)]
     """Height of its hills; nearer ones are higher."""
-    peaks: Array | tuple
+    peaks: Annotated[Array, Between(-0.5, 1.2)]
     """0 and below rolling hills, 1 and above pointed mountains."""
-    wave: Array | tuple
+    wave: Annotated[Array, Between(1.5, 3.2)]
     """Hills across the canvas, radians a unit."""
-    phase: Array | tuple
+    phase: Annotated[Array, Between(0, 2 * pi, 2 * LAYERS)]
     """[2 LAYERS] Where the hills begin, radians."""
-    sun_x: Array | tuple
+    sun_x: Annotated[Array, Between(-0.6, 0.6)]
     """Where the sun stands."""
-    sun_y: Array | tuple
+    sun_y: Annotated[Array, Between(0.1, 0.45)]
     """How high above the horizon."""
-    sun_size: Array | tuple
+    sun_size: Annotated[Array, Between(0.16, 0.3)]
     """Its radius."""
-    dusk: Array | tuple
+    dusk: Annotated[Array, Between(0, 1)]
     """Below 0.6 a light sky, above 0.73 a dark one."""
-
-
-RANGES = Ridges(
-    horizon=(0.0, 0.3),
-    relief=(0.1, 0.24),
-    peaks=(-0.5, 1.2),
-    wave=(1.5, 3.2),
-    phase=(0, 2 * jnp.pi, 2 * LAYERS),
-    sun_x=(-0.6, 0.6),
-    sun_y=(0.1, 0.45),
-    sun_size=(0.16, 0.3),
-    dusk=(0, 1),
-)
 
 
 def paint(ridges: Ridges, palette: Array, canvas: Canvas) -> Array:

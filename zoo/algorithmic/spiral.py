@@ -1,46 +1,36 @@
 """Pleated spirals and rings: a sawtooth of the angle and of the logarithm of the radius.
 
-The logarithmic spiral (Bernoulli 1692, "Spira mirabilis"): ``arms * angle + twist * log(radius)`` is constant along each arm.
-The pleats are a sawtooth of that phase, averaged over the phases that a pixel spans: the difference of its integral, a
-parabola in each period, between both ends. So the eye of the spiral melts into an even tone instead of flickering.
+The logarithmic spiral (Bernoulli 1692, "Spira mirabilis"): ``arms * angle + twist * log(radius)`` is constant along
+each arm. The pleats are a sawtooth of that phase, averaged over the phases that a pixel spans: the difference of its
+integral, a parabola in each period, between both ends. So the eye of the spiral melts into an even tone.
 """
 
-from typing import NamedTuple
+from math import pi
+from typing import Annotated, NamedTuple
 
 import jax.numpy as jnp
 from jax import Array
 
-from zoo.algorithmic.canvas import Canvas, inside, polar
+from zoo.algorithmic.canvas import Between, Canvas, inside, polar
 from zoo.algorithmic.colour import accent, lit, over, ramp
 
 
 class Spiral(NamedTuple):
     """What tells one spiral from another."""
 
-    x: Array | tuple
-    y: Array | tuple
+    x: Annotated[Array, Between(-0.45, 0.45)]
+    y: Annotated[Array, Between(-0.45, 0.45)]
     """Where the eye is."""
-    arms: Array | tuple
+    arms: Annotated[Array, Between(-0.49, 6.49)]
     """How many, rounded; none gives rings."""
-    twist: Array | tuple
+    twist: Annotated[Array, Between(-7, 7)]
     """Radians of the phase for each e-fold of the radius."""
-    phase: Array | tuple
+    phase: Annotated[Array, Between(0, 2 * pi)]
     """Which way the first arm points, radians."""
-    softness: Array | tuple
+    softness: Annotated[Array, Between(0.02, 0.4)]
     """Over how much of the phase, radians to either side, a pleat rises, where the pixels are finer than that."""
-    eye: Array | tuple
+    eye: Annotated[Array, Between(0.08, 0.2)]
     """Radius of the disc at the centre."""
-
-
-RANGES = Spiral(
-    x=(-0.45, 0.45),
-    y=(-0.45, 0.45),
-    arms=(-0.49, 6.49),
-    twist=(-7, 7),
-    phase=(0, 2 * jnp.pi),
-    softness=(0.02, 0.4),
-    eye=(0.08, 0.2),
-)
 
 
 def paint(spiral: Spiral, palette: Array, canvas: Canvas) -> Array:
@@ -58,5 +48,5 @@ def paint(spiral: Spiral, palette: Array, canvas: Canvas) -> Array:
 
 def _integral(phase: Array) -> Array:
     """Of the sawtooth that falls from 1/2 to -1/2 in each period of 2 pi."""
-    place = jnp.mod(phase, 2 * jnp.pi)
-    return place * (2 * jnp.pi - place) / (4 * jnp.pi)
+    place = jnp.mod(phase, 2 * pi)
+    return place * (2 * pi - place) / (4 * pi)

@@ -106,7 +106,7 @@ def render(notes: Notes, rate: int = 22050, *, engine: Literal["auto", "numpy", 
 
     ``engine``: "numpy" is the synthesizer of this file, the same samples everywhere; "soundfont" plays the one that
     pretty_midi carries, by pyfluidsynth; "auto" takes the soundfont where that can be had.
-    CodecError for another ``rate`` than 8000..96000, music longer than ``MAX_MINUTES``, a soundfont without pyfluidsynth.
+    CodecError for music longer than ``MAX_MINUTES``, a ``rate`` outside 8000..96000, a soundfont without pyfluidsynth.
     """
     if notes.duration > 60 * MAX_MINUTES:
         raise CodecError("notes", f"{notes.duration / 60:.0f} minutes long; at most {MAX_MINUTES} can be rendered")

@@ -1,7 +1,8 @@
-"""Pictures: arrays <-> PNG, and any picture file a user has -> arrays. Pixels are uint8 [H, W, C]; C 1 grey, 3 RGB, 4 RGBA.
+"""Pictures: arrays <-> PNG, and the picture files that users have -> arrays.
 
-Reading raises CodecError and nothing else, whatever the file holds, and decodes no picture that claims to be larger than
-LIMIT. What was made with the zoo carries how it was made: JSON in a PNG text chunk called "zoo".
+Pixels are uint8 [H, W, C]: C 1 is grey, 3 RGB, 4 RGBA. Reading raises CodecError and nothing else, whatever the file
+holds, and decodes no picture that claims to be larger than LIMIT. What the zoo made carries how it was made, as JSON in
+a text chunk of the PNG called "zoo".
 """
 
 import io
@@ -47,7 +48,7 @@ class ImageCodec:
         return pixels.astype(np.float32) / np.float32(127.5) - np.float32(1)
 
     def decode(self, array: np.ndarray) -> np.ndarray:
-        """float [..., H, W, C] -> uint8 [..., H, W, C], clipped to [-1, 1]. CodecError where C differs or a value is NaN."""
+        """float [..., H, W, C], clipped to [-1, 1] -> uint8 [..., H, W, C]. CodecError where C differs or a NaN is."""
         array = np.asarray(array, np.float32)
         self._check(array)
         if np.isnan(array).any():
@@ -79,7 +80,7 @@ def grid(images: np.ndarray, *, columns: int | None = None, padding: int = 2) ->
 
 
 def write_png(pixels: np.ndarray, path: Path, *, meta: dict[str, Any] | None = None) -> None:
-    """Writes uint8 [H, W, C], and ``meta`` as JSON beside it, in one move. CodecError where either cannot be written."""
+    """Writes uint8 [H, W, C] and, as JSON, ``meta``, in one move. CodecError where either cannot be written."""
     from PIL import Image, PngImagePlugin
 
     pixels = _pixels(pixels, 3, "[H, W, C]", path)
@@ -92,11 +93,11 @@ def write_png(pixels: np.ndarray, path: Path, *, meta: dict[str, Any] | None = N
 
 
 def read_png(path: Path) -> tuple[np.ndarray, dict[str, Any]]:
-    """(uint8 [H, W, C], what ``write_png`` was given as ``meta``, {} where there is none). CodecError if it is no PNG."""
+    """(uint8 [H, W, C], what ``write_png`` was given as ``meta``, or {}). CodecError where it is no PNG."""
     image = _open(path, ("PNG",))
     try:
         pixels = _converted(image, None)
-        return np.asarray(pixels).reshape(*pixels.size[::-1], -1), from_json(getattr(image, "text", {}).get(CHUNK))
+        return np.array(pixels).reshape(*pixels.size[::-1], -1), from_json(getattr(image, "text", {}).get(CHUNK))
     except Exception as error:
         raise CodecError(path, error) from error
 
@@ -155,8 +156,8 @@ def _pixels(pixels: np.ndarray, rank: int, shape: str, path: Path = "images") ->
 def _open(path: Path, formats: tuple[str, ...]) -> "Image":
     """The opened file, its pixels not yet decoded.
 
-    Its class is chosen by its first bytes, past ``PIL.Image.open``: that tries formats which nobody asked for, and warns
-    of large pictures where we refuse them.
+    Its class is chosen by its first bytes, past ``PIL.Image.open``: that tries formats which nobody asked for, and
+    warns of large pictures where we refuse them.
     """
     data = read_bytes(path, limit=FILE_LIMIT)
     kind = _kind(data)

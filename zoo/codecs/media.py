@@ -20,10 +20,10 @@ SEPARATOR = "\n\n{line}\n\n".format(line="-" * 80)  # between samples of text
 def write_samples(codec: Any, arrays: Any, stem: Path, *, meta: dict[str, Any], audio: bool = False) -> list[Path]:
     """Writes samples of any model and returns the files: ``stem`` and a suffix each.
 
-    arrays: images float [n, H, W, C] in [-1, 1], n sequences of tokens int [T], or n rolls [T, 88]; the sequences may be
-    of different lengths. Images become one grid, ``stem.png``; texts one ``stem.txt``, with ``stem.json`` beside it;
-    pieces of music ``stem.mid``, or ``stem_0.mid`` and so on where there are several, and with ``audio`` a WAV file and a
-    picture of the notes each.
+    arrays: images float [n, H, W, C] in [-1, 1], n sequences of tokens int [T], or n rolls [T, 88]; the sequences may
+    be of different lengths. Images become one grid, ``stem.png``; texts one ``stem.txt``, with ``stem.json`` beside it;
+    pieces of music ``stem.mid``, or ``stem_0.mid`` and so on where there are several, and with ``audio`` a WAV file and
+    a picture of the notes each.
 
     CodecError where the arrays are none of the codec's, and where a file cannot be written.
     """
@@ -50,8 +50,8 @@ def write_grid(codec: Any, images: Any, path: Path, *, meta: dict[str, Any], col
 def write_pieces(
     pieces: Sequence[Notes], stem: Path, *, meta: dict[str, Any], kinds: Iterable[str] = PIECE[:1]
 ) -> list[Path]:
-    """Writes each piece in the forms ``kinds``, of ".mid", ".wav" and ".png". Of several pieces, each carries its number
-    as ``sample`` in its meta, and in its name."""
+    """Writes each piece in the forms ``kinds``, of ".mid", ".wav" and ".png". Of several pieces, each carries its
+    number as ``sample`` in its meta, and in its name."""
     files = []
     for number, notes in enumerate(pieces):
         alone = len(pieces) == 1
@@ -85,8 +85,8 @@ def write_piece(notes: Notes, path: Path, *, meta: dict[str, Any]) -> Path:
 
 
 def write_texts(texts: Sequence[str], stem: Path, *, meta: dict[str, Any]) -> list[Path]:
-    """Writes all texts into one UTF-8 file, a line of dashes between them, and the meta beside it. Bytes that are no UTF-8
-    come out as they went in."""
+    """Writes all texts into one UTF-8 file, a line of dashes between them, and the meta beside it. Bytes that are no
+    UTF-8 come out as they went in."""
     path, beside = with_suffix(stem, ".txt"), with_suffix(stem, ".json")
     try:
         data = SEPARATOR.join(texts).encode("utf-8", "surrogateescape")

@@ -54,7 +54,8 @@ class ConvEncoder(nn.Module):
     def __call__(self, x: Array) -> tuple[Array, Array]:
         for features in _widths(self.image_size, self.width):
             x = nn.silu(Conv(features, kernel_size=4, stride=2, dtype=self.dtype)(x))
-        return _posterior(x.reshape(len(x), -1), self.latent_size, self.dtype)
+        x = nn.silu(nn.Dense(8 * self.width, dtype=self.dtype)(x.reshape(len(x), -1)))
+        return _posterior(x, self.latent_size, self.dtype)
 
 
 class ConvDecoder(nn.Module):
@@ -68,7 +69,9 @@ class ConvDecoder(nn.Module):
     @nn.compact
     def __call__(self, z: Array) -> Array:
         *inner, first = _widths(self.image_size, self.width)
-        x = nn.silu(nn.Dense(4 * 4 * first, dtype=self.dtype)(z)).reshape(-1, 4, 4, first)
+        x = nn.silu(nn.Dense(8 * self.width, dtype=self.dtype)(z))
+        x = nn.silu(nn.Dense(8 * self.width, dtype=self.dtype)(x))
+        x = nn.silu(nn.Dense(4 * 4 * first, dtype=self.dtype)(x)).reshape(-1, 4, 4, first)
         for features in reversed(inner):
             x = nn.silu(ConvTranspose(features, kernel_size=4, stride=2, dtype=self.dtype)(x))
         return wide(ConvTranspose(self.channels, kernel_size=4, stride=2, dtype=self.dtype)(x))
