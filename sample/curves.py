@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 WIDTH, HEIGHT = 1000, 260
-LEFT, RIGHT, TOP, BOTTOM = 62, 110, 14, 44  # margins: the numbers, the names of the lines, air, the steps
+LEFT, RIGHT, TOP, BOTTOM = 74, 110, 14, 44  # margins: the numbers, the names of the lines, air, the steps
 SMOOTHING = 0.02  # of a curve's length: the reach of the average
 LOG_RANGE = 30.0  # a curve that spans more than this factor is drawn on a logarithmic axis
 COLOURS = ("#ffb03b", "#56b4e9", "#14c896", "#e870ac", "#f0e45a", "#828cff", "#f56941")

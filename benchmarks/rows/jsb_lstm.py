@@ -21,10 +21,10 @@ from train.optim import Optim
 from train.runs import sampling_params
 from train.step import State
 
-SHAPE = {"width": 256, "layers": 1, "dropout": 0.6}
+SHAPE = {"width": 384, "layers": 1, "dropout": 0.7}
 OPTIM = Optim(learning_rate=3e-3, weight_decay=0.05, clip=1.0, schedule="cosine", warmup=50, final=0.01)
-STEPS = {"cpu": 2_000, "full": 4_000}
-EVERY = 100
+STEPS = {"cpu": 1_000, "full": 1_000}
+EVERY = 50
 
 
 def measure(data: Path, seed: int, budget: str) -> dict[str, Any]:
@@ -32,7 +32,7 @@ def measure(data: Path, seed: int, budget: str) -> dict[str, Any]:
     spec = f"rolls:{data / 'polyphonic_piano_rolls' / 'JSB_Chorales.mat'}"
     config = default_config("lstm-roll")
     config = replace(
-        config, model=replace(config.model, **SHAPE), optim=OPTIM, ema={"lstm": 0.995},
+        config, model=replace(config.model, **SHAPE), optim=OPTIM, ema={"lstm": 0.99},
         options=replace(config.options, data=spec, steps=STEPS[budget], batch_size=16, seed=seed),
     )  # fmt: skip
     config, source = fit_to_data(config, set())

@@ -76,6 +76,8 @@ def test_time_velocity_and_decay():
     samples = numpy_render(notes)
     assert power(samples, 0, 0.49) < 1e-12 and power(samples, 2.1, 2.4) > 5 * power(samples, 0.6, 0.9) > 0
     assert power(samples, 1.5, 1.9) < 0.02 * power(samples, 0.6, 0.9)
+    strings = numpy_render(one(60, 1.0, program=48))  # they die away over 0.4 s
+    assert power(strings, 0.8, 1.0) > 1.5 * power(strings, 1.0, 1.05) > 10 * power(strings, 1.3, 1.35) > 0
     piano, organ = (numpy_render(one(60, 3.0, program=program)) for program in (0, 16))
     assert power(piano, 2, 2.5) < 0.2 * power(piano, 0.2, 0.7) and power(organ, 2, 2.5) > 0.5 * power(organ, 0.2, 0.7)
 

@@ -13,10 +13,12 @@ META = {"model": "dcgan", "run": "runs/Höhe", "step": 2000, "seed": 7}
 
 
 def morph(count: int, height: int, width: int) -> np.ndarray:
-    """A film that moves: one colour flows into another."""
+    """A film that moves: colours flow into one another, along two axes of the colour solid."""
     y, x = np.mgrid[:height, :width] / max(height, width)
-    tone = [0.5 + 0.5 * np.sin(5 * x + 3 * y * np.cos(t / 9) + t / 4) for t in range(count)]
-    return np.rint(np.stack(tone)[..., None] * (190, 100, 40) + (30, 60, 120)).astype(np.uint8)
+    t = np.arange(count).reshape(-1, 1, 1)
+    first = 0.5 + 0.5 * np.sin(5 * x + 3 * y * np.cos(t / 9) + t / 4)
+    second = 0.5 + 0.5 * np.cos(4 * y - 3 * x + t / 5)
+    return np.rint(first[..., None] * (160, 90, 20) + second[..., None] * (10, 60, 120) + (30, 50, 60)).astype(np.uint8)
 
 
 @pytest.mark.parametrize("fps", [10, 24, 29.97])
@@ -50,13 +52,13 @@ def test_a_gif_does_not_flicker_where_nothing_moves(tmp_path):
     frames[:, :20] = frames[0, :20]
     write_gif(frames, tmp_path / "a.gif")
     still = read_film(tmp_path / "a.gif").frames[:, :20].astype(int)
-    assert np.abs(np.diff(still, axis=0)).mean() < 1
+    assert np.abs(np.diff(still, axis=0)).mean() < 0.6
 
 
 def test_a_gif_is_small(tmp_path):
     frames = morph(24, 64, 64)
     write_gif(frames, tmp_path / "a.gif")
-    assert (tmp_path / "a.gif").stat().st_size < 24 * 64 * 64, "not even its bytes are packed"
+    assert (tmp_path / "a.gif").stat().st_size < 0.36 * frames.size
 
 
 @pytest.mark.parametrize("fps", [12.5, 24, 29.97])

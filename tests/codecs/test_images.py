@@ -195,6 +195,14 @@ def test_what_is_no_file_is_named(tmp_path):
         read_image(tmp_path / "empty.png")
 
 
+def test_a_broken_chunk_is_named(tmp_path):
+    data = bytearray(SAMPLES["PNG"])
+    data[data.index(b"IDAT") - 1] -= 40  # its length: the next chunk then begins in the middle of the pixels
+    (tmp_path / "a.png").write_bytes(data)
+    with pytest.raises(CodecError, match=r"a\.png: broken PNG"):
+        read_image(tmp_path / "a.png")
+
+
 def samples() -> dict[str, bytes]:
     files = {}
     for kind, options in [("PNG", {}), ("JPEG", {}), ("WEBP", {}), ("PNG", {"exif": b"Exif\0\0MM\0*\0\0\0\x08\0\0"})]:

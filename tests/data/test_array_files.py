@@ -103,6 +103,15 @@ def test_arrays_with_splits_of_their_own(tmp_path: Path) -> None:
     assert np.array_equal(read(f"npz:{tmp_path}/keras.npz", "test")["label"], LABELS[20:])
 
 
+def test_held_out_arrays_keep_their_labels(tmp_path: Path) -> None:
+    numbered = np.full((40, 4, 4), np.arange(40)[:, None, None], np.uint8)
+    np.savez(tmp_path / "a.npz", image=numbered, label=np.arange(40))
+    train, valid = (read(f"npz:{tmp_path}/a.npz", split) for split in ("train", "valid"))
+    assert sorted([*train["label"], *valid["label"]]) == list(range(40)) and len(valid["label"]) == 4
+    for batch in (train, valid):
+        assert np.array_equal(np.rint((batch["image"][:, 0, 0, 0] + 1) * 127.5), batch["label"])
+
+
 def test_names_of_classes(tmp_path: Path) -> None:
     np.savez(tmp_path / "a.npz", image=DIGITS, label=LABELS % 2, label_names=["even", "odd"])
     np.savez(tmp_path / "b.npz", image=DIGITS, label=np.array(["odd" if n % 2 else "even" for n in LABELS]))

@@ -132,6 +132,22 @@ def test_subfolders_are_classes_and_splits(tmp_path: Path) -> None:
     assert "classes" not in open_source(f"images:{tmp_path}").fields
 
 
+def test_labels_stay_with_their_pictures_when_files_are_skipped(tmp_path: Path) -> None:
+    for label, colour in (("cats", RED), ("dogs", BLUE)):
+        (tmp_path / label).mkdir()
+        for i in range(10):
+            Image.new("RGB", (32, 32), colour).save(tmp_path / label / f"{i}.png")
+    for i in range(5):  # a whole header, and half of the pixels
+        path = tmp_path / "cats" / f"{i}.png"
+        path.write_bytes(path.read_bytes()[:60])
+    for split in ("train", "valid"):
+        source = open_source(f"images:{tmp_path}", split)
+        batch = source.read(np.arange(source.size, dtype=np.int32))
+        assert (batch["image"][:, 0, 0, 2] == 2 * batch["label"] - 1).all()
+        assert all(line.startswith("cats/") for line in source.skipped)
+    assert len(open_source(f"images:{tmp_path}").skipped) >= 3
+
+
 def test_from_disk_is_the_same_as_from_memory(folder: Path) -> None:
     (folder / "truncated.jpg").unlink()  # only decoding tells, which reading from disk puts off
     memory = Loader(open_source(f"images:{folder}?size=16"), 4, seed=1)
@@ -159,9 +175,10 @@ def test_a_bomb_is_skipped(tmp_path: Path) -> None:
     for i in range(2):
         gradient(8, 8).save(tmp_path / f"{i}.png")
     Image.new("1", (12_000, 12_000)).save(tmp_path / "bomb.png")
-    source = open_source(f"images:{tmp_path}")
-    assert source.fields["image_size"] == 8
-    assert len(source.skipped) == 1 and source.skipped[0].startswith("bomb.png: 12000 x 12000 pixels")
+    for where in ("memory", "disk"):
+        source = open_source(f"images:{tmp_path}?from={where}")
+        assert source.fields["image_size"] == 8
+        assert len(source.skipped) == 1 and source.skipped[0].startswith("bomb.png: 12000 x 12000 pixels")
 
 
 def test_links_are_followed_but_not_in_circles(tmp_path: Path) -> None:

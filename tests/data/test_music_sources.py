@@ -231,11 +231,14 @@ def test_a_damaged_cache_is_made_again(tmp_path: Path, monkeypatch: pytest.Monke
     assert [c.name for c in bach.load()] == ["a", "b"]
     again = []
     monkeypatch.setattr(bach, "_read", lambda: again.append(1) or few)
-    for damaged in (b"", b"junk", whole[:-30], whole[: len(whole) // 2]):
+    with np.load(cache) as arrays:
+        np.savez(tmp_path / "short.npz", **{**arrays, "names": arrays["names"][:1], "ends": arrays["ends"][:1]})
+    short = (tmp_path / "short.npz").read_bytes()
+    for damaged in (b"", b"junk", whole[:-30], whole[: len(whole) // 2], short):
         cache.write_bytes(damaged)
         assert all(np.array_equal(a, b) for a, b in zip(bach.load()[1], first[1], strict=True))
         assert cache.read_bytes() == whole
-    assert len(again) == 4 and list(cache.parent.iterdir()) == [cache]
+    assert len(again) == 5 and list(cache.parent.iterdir()) == [cache]
 
 
 @needs_music21

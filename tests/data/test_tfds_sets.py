@@ -92,6 +92,16 @@ def test_pictures_at_other_sizes_and_from_disk(paintings: Path) -> None:
     stream.close()
 
 
+def test_a_set_without_splits_is_divided(tmp_path: Path) -> None:
+    features = {"image": tfds.features.Image(shape=(4, 4, 1)), "label": tfds.features.ClassLabel(num_classes=30)}
+    rows = [{"image": Image.fromarray(np.full((4, 4), i, np.uint8)), "label": i} for i in range(30)]
+    build("shades", tmp_path, features, {"train": rows})
+    train, valid = (everything(f"tfds:{tmp_path}", split) for split in ("train", "valid"))
+    assert sorted([*train["label"], *valid["label"]]) == list(range(30)) and len(valid["label"]) == 3
+    for batch in (train, valid):
+        assert np.array_equal(np.rint((batch["image"][:, 0, 0, 0] + 1) * 127.5), batch["label"])
+
+
 def test_texts_become_characters(tmp_path: Path) -> None:
     features = {"text": tfds.features.Text()}
     build("poems", tmp_path, features, {"train": [{"text": "abc" * 20}], "test": [{"text": "déf" * 9}]})

@@ -62,6 +62,12 @@ def test_held_out_windows_predict_every_token_once(length: int, align: int) -> N
     assert sorted(token for row in seen for token in row) == [t for piece in pieces for t in piece[1:].tolist()]
 
 
+def test_held_out_windows_keep_the_alignment() -> None:
+    batch = everything(table_source([np.arange(50)], "valid", length=11, align=4))
+    assert batch["tokens"][:, 0].tolist() == [0, 8, 16, 24, 32, 40, 48]
+    assert batch["length"].tolist() == [9] * 6 + [2]
+
+
 def test_held_out_rolls_hold_every_frame_once() -> None:
     rng = np.random.default_rng(0)
     pieces = [(rng.random((n, 88)) < 0.1).astype(np.uint8) for n in (5, 12, 30, 3)]

@@ -174,7 +174,7 @@ def test_against_pytorch():
     x = jax.nn.sigmoid(logits)
     want = F.binary_cross_entropy_with_logits(as_torch(logits), as_torch(x), reduction="none")
     np.testing.assert_allclose(losses.bernoulli_nll(logits, x), want.numpy(), rtol=1e-4, atol=1e-6)
-    want = F.gaussian_nll_loss(as_torch(logits), as_torch(x), torch.full((), 0.25), full=True, reduction="none")
+    want = F.gaussian_nll_loss(as_torch(logits), as_torch(x), torch.full((2, 5, 7), 0.25), full=True, reduction="none")
     np.testing.assert_allclose(losses.gaussian_nll(logits, x, np.log(0.5)), want.numpy(), rtol=1e-4)
     bce = F.binary_cross_entropy_with_logits(as_torch(REAL), torch.ones(3)) + F.binary_cross_entropy_with_logits(
         as_torch(FAKE), torch.zeros(3)

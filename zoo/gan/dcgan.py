@@ -18,8 +18,8 @@ from zoo.nn.conv import Conv, ConvTranspose
 
 CRITIC_LATENTS, GENERATOR_LATENTS, EVALUATION_LATENTS = range(3)  # what the step's key is folded with
 
-# Section 3 and 4 of the paper: all weights from N(0, 0.02); batch normalisation everywhere but in the generator's last and
-# the critic's first layer. Running statistics move as PyTorch's do, so that they keep up with short trainings.
+# Sections 3 and 4 of the paper: all weights from N(0, 0.02); batch normalisation everywhere but in the generator's last
+# and the critic's first layer. Running statistics move as PyTorch's do, so that they keep up with short trainings.
 NORMAL = nn.initializers.normal(0.02)
 Norm = partial(nn.BatchNorm, momentum=0.9, scale_init=lambda *args: 1 + NORMAL(*args))
 Layer = partial(Conv, kernel_size=4, stride=2, kernel_init=NORMAL)
@@ -67,8 +67,8 @@ class DCGAN:
         keys = jax.random.split(key)
         generator = self.generator.init(keys[0], jnp.zeros((1, self.latent_size)), train=False)
         critic = self.critic.init(keys[1], image, train=False)
-        players = {"generator": generator, "critic": critic}
-        return tuple({name: tree[part] for name, tree in players.items()} for part in ("params", "batch_stats"))
+        params = {"generator": generator["params"], "critic": critic["params"]}
+        return params, {"generator": generator["batch_stats"], "critic": critic["batch_stats"]}
 
     def batch_spec(self, batch_size: int) -> dict[str, jax.ShapeDtypeStruct]:
         shape = (batch_size, self.image_size, self.image_size, self.channels)
@@ -77,7 +77,7 @@ class DCGAN:
     def critic_loss(
         self, params: Params, extra: Extra, batch: Batch, key: Array, step: Array
     ) -> tuple[Array, tuple[Extra, Metrics]]:
-        """The critic's loss; metrics: its mean outputs on data and on samples, which batch normalisation keeps apart."""
+        """The critic's loss; metrics: its mean outputs on data and on samples, each a batch of its own to the norms."""
         del step
         latent = self.latents(jax.random.fold_in(key, CRITIC_LATENTS), len(batch["image"]))
         fake, _ = _trained(self.generator, params["generator"], extra["generator"], latent)
@@ -102,7 +102,8 @@ class DCGAN:
         """Both losses and the critic's mean outputs, on data and on as many samples, by running statistics."""
         count = len(batch["image"])
         fake = self.sample(params, extra, jax.random.fold_in(key, EVALUATION_LATENTS), count)
-        on_real, on_fake = (self._judge(params, extra, image) for image in (batch["image"], fake))
+        judge = partial(_settled, self.critic, params["critic"], extra["critic"])
+        on_real, on_fake = judge(batch["image"]), judge(fake)
         pair = ADVERSARIAL[self.loss]
         means = {
             "critic_loss": pair.critic(on_real, on_fake),
@@ -118,21 +119,22 @@ class DCGAN:
 
     def render(self, params: Params, extra: Extra, latent: Array) -> Array:
         """[n, Z] -> [n, H, W, C] in [-1, 1]; each picture by itself, by running statistics."""
-        variables = {"params": params["generator"], "batch_stats": extra["generator"]}
-        return self.generator.apply(variables, latent, train=False)
+        return _settled(self.generator, params["generator"], extra["generator"], latent)
 
     def sample(self, params: Params, extra: Extra, key: Array, n: int) -> Array:
         """[n, H, W, C]."""
         return self.render(params, extra, self.latents(key, n))
 
-    def _judge(self, params: Params, extra: Extra, image: Array) -> Array:
-        return self.critic.apply({"params": params["critic"], "batch_stats": extra["critic"]}, image, train=False)
 
-
-def _trained(network: nn.Module, params: Any, stats: Any, x: Array) -> tuple[Array, Any]:
+def _trained(network: nn.Module, params: Any, stats: Any, x: Array) -> tuple[Any, Any]:
     """The output by the batch's own statistics, and the running ones after it, in the dtypes they came in."""
     y, after = network.apply({"params": params, "batch_stats": stats}, x, train=True, mutable="batch_stats")
     return y, jax.tree.map(lambda new, old: new.astype(old.dtype), after["batch_stats"], stats)
+
+
+def _settled(network: nn.Module, params: Any, stats: Any, x: Array) -> Any:
+    """The output by running statistics."""
+    return network.apply({"params": params, "batch_stats": stats}, x, train=False)
 
 
 def _widths(image_size: int, width: int) -> list[int]:

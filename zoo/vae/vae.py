@@ -101,9 +101,7 @@ class VAE:
         sums = {"elbo": jnp.sum(-nll - kl), "reconstruction": jnp.sum(nll), "kl": jnp.sum(kl)}
         return {name: (total, jnp.asarray(len(nll), total.dtype)) for name, total in sums.items()}
 
-    def log_likelihood(
-        self, params: Params, extra: Extra, batch: Batch, key: Array, *, samples: int = 200
-    ) -> Array:
+    def log_likelihood(self, params: Params, extra: Extra, batch: Batch, key: Array, *, samples: int = 200) -> Array:
         """log p(x) of each picture in nats, [B], from below: log mean_k p(x, z_k) / q(z_k | x) over ``samples`` draws
         (Burda et al. 2016, equation 8). Memory is that of one draw.
 
