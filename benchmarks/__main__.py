@@ -1,4 +1,5 @@
-"""``python -m benchmarks quality ROW``: trains, evaluates by the stated protocol, and compares with a published number."""
+"""``python -m benchmarks quality ROW``: trains, evaluates by the stated protocol, and compares with a published
+number."""
 
 import argparse
 import os

@@ -13,8 +13,16 @@ from train.step import State
 from zoo.errors import UserError
 
 
-def fit(config: Config, source: Any, *, chunk: int = 50, every: int | None = None, check: Callable[[int, State], None] | None = None) -> State:
-    """``config.options.steps`` steps on one device, ``chunk`` to a dispatch; ``check(step, state)`` after ``every`` steps.
+def fit(
+    config: Config,
+    source: Any,
+    *,
+    chunk: int = 50,
+    every: int | None = None,
+    check: Callable[[int, State], None] | None = None,
+) -> State:
+    """``config.options.steps`` steps on one device, ``chunk`` to a dispatch; ``check(step, state)`` after ``every``
+    steps.
 
     Raises UserError when a loss or gradient is not finite.
     """

@@ -22,7 +22,10 @@ def models_table() -> str:
 
 def quality_table(folder: Path = RESULTS) -> str:
     """One line a measured row."""
-    lines = ["| row | metric | ours | published | seeds | time, all seeds | where |", "|---|---|---:|---:|---:|---:|---|"]
+    lines = [
+        "| row | metric | ours | published | seeds | time, all seeds | where |",
+        "|---|---|---:|---:|---:|---:|---|",
+    ]
     for file in sorted(folder.glob("*.json")):
         row: dict[str, Any] = json.loads(file.read_text())
         ours = f"{row['ours']:.3f}" + (f" ± {row['stderr']:.3f}" if row["stderr"] is not None else "")

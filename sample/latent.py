@@ -12,6 +12,7 @@ from zoo.model import Array, Extra, Latent, LatentModel, Params
 CHUNK = 64  # pictures rendered at once
 
 
+@jax.jit
 def slerp(a: Array, b: Array, t: Array) -> Array:
     """From a [..., Z] (t = 0) to b [..., Z] (t = 1) along the great circle, t [...].
 

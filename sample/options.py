@@ -91,7 +91,7 @@ def check(options: Options, media: str, name: str) -> None:
 
 
 def flag(option: str) -> str:
-    return f"--{option.replace('_', '-')}"
+    return "-n" if option == "n" else f"--{option.replace('_', '-')}"
 
 
 @dataclass(frozen=True)

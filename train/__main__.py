@@ -74,7 +74,7 @@ def compilation_cache() -> None:
     """Keeps compiled programs between runs, unless the user chose a place of their own."""
     import jax
 
-    if jax.config.jax_compilation_cache_dir is None:
+    if not os.environ.get("JAX_COMPILATION_CACHE_DIR"):
         home = os.environ.get("XDG_CACHE_HOME") or os.path.join(os.path.expanduser("~"), ".cache")
         jax.config.update("jax_compilation_cache_dir", os.path.join(home, "artzoo", "xla"))
 

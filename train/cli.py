@@ -55,7 +55,17 @@ def parse(argv: Sequence[str]) -> tuple[Config, set[str]]:
 def finished(config: Config, given: set[str]) -> Config:
     """Precision, averages and checks that concern several options at once."""
     options, model = config.options, config.model
-    for name in ("steps", "batch_size", "save_every", "keep", "log_every", "accumulate", "sample_every", "dispatch", "population"):
+    for name in (
+        "steps",
+        "batch_size",
+        "save_every",
+        "keep",
+        "log_every",
+        "accumulate",
+        "sample_every",
+        "dispatch",
+        "population",
+    ):
         value = getattr(options, name)
         if value is not None and value < 1:
             raise UserError(f"--{name.replace('_', '-')} {value}: it must be at least 1")
@@ -63,7 +73,7 @@ def finished(config: Config, given: set[str]) -> Config:
         model = dataclasses.replace(model, dtype={"fp32": "float32", "bf16": "bfloat16"}[options.precision])
     ema = dict(config.ema)
     if options.ema is not None:
-        ema = {player: options.ema for player in ema or players_of(config)} if options.ema else {}
+        ema = dict.fromkeys(ema or players_of(config), options.ema) if options.ema else {}
     return dataclasses.replace(config, model=model, ema=ema)
 
 
@@ -89,7 +99,7 @@ def value_of(words: Sequence[str], flag: str) -> str | None:
     return None
 
 
-# -- lists of numbers ---------------------------------------------------------------------------------------------------
+# -- lists of numbers -------------------------------------------------------------------------------------------------
 
 
 def take_lists(words: Sequence[str], config: Config) -> tuple[list[str], dict[str, tuple[float, ...]]]:
@@ -122,7 +132,7 @@ def normal(word: str) -> str:
     return word.removeprefix("--").split("=", 1)[0].replace("-", "_")
 
 
-# -- the parser ---------------------------------------------------------------------------------------------------------
+# -- the parser -------------------------------------------------------------------------------------------------------
 
 
 def players_of(config: Config) -> tuple[str, ...]:

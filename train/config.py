@@ -8,9 +8,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-import zoo
 from train.optim import Optim, PlayerOptim
 from train.recipes import RECIPES, Recipe
+from zoo.catalog import create, entry
 from zoo.errors import UserError
 
 
@@ -19,7 +19,8 @@ class Options:
     """Everything about a run but its model and optimizer."""
 
     data: str | None = None
-    """What to learn from: art, bach, docs, images:DIR, idx:DIR, npz:FILE, midi:DIR, rolls:FILE, text:FILE, tfds:NAME; options follow as in images:DIR?size=64."""
+    """What to learn from: art, bach, docs, images:DIR, idx:DIR, npz:FILE, midi:DIR, rolls:FILE, text:FILE, tfds:NAME;
+    options follow as in images:DIR?size=64."""
     steps: int | None = None
     """Updates in all."""
     batch_size: int | None = None
@@ -47,7 +48,8 @@ class Options:
     ema: float | None = None
     """Decay of the moving average that samples are drawn with (default: the recipe's; 0 for none)."""
     population: int | None = None
-    """Seeds to train at once, side by side under vmap. A list such as --optim.learning-rate 1e-3,3e-4 trains its values so."""
+    """Seeds to train at once, side by side under vmap. A list such as --optim.learning-rate 1e-3,3e-4 trains its
+    values so."""
     resume: bool = False
     """Go on with the run in --out."""
     init_from: str | None = None
@@ -98,9 +100,9 @@ class Config:
 def default_config(name: str) -> Config:
     """The preset with its recipe."""
     recipe: Recipe = RECIPES[name] if name in RECIPES else RECIPES["gpt"]
-    options = Options(data=zoo.catalog.entry(name).data, steps=recipe.steps, batch_size=recipe.batch_size)
+    options = Options(data=entry(name).data, steps=recipe.steps, batch_size=recipe.batch_size)
     return Config(
-        name=name, model=zoo.create(name), optim=recipe.optim, options=options, players=recipe.players, ema=recipe.ema
+        name=name, model=create(name), optim=recipe.optim, options=options, players=recipe.players, ema=recipe.ema
     )
 
 
@@ -117,7 +119,18 @@ def with_member(config: Config, values: Mapping[str, Any]) -> Config:
 
 
 # What a run was started with and a resumed one must share: all but where it runs and how it reports.
-FREE = ("out", "steps", "save_every", "keep", "log_every", "sample_every", "parallel", "dispatch", "resume", "init_from")
+FREE = (
+    "out",
+    "steps",
+    "save_every",
+    "keep",
+    "log_every",
+    "sample_every",
+    "parallel",
+    "dispatch",
+    "resume",
+    "init_from",
+)
 FREE += ("coordinator", "processes", "process")
 
 
@@ -166,7 +179,7 @@ def from_json(data: Mapping[str, Any]) -> Config:
     """The config that `to_json` wrote."""
     return Config(
         name=data["name"],
-        model=zoo.create(data["name"], **data["model"]),
+        model=create(data["name"], **data["model"]),
         optim=Optim(**data["optim"]),
         players={name: PlayerOptim(**change) for name, change in data["players"].items()},
         ema=data["ema"],

@@ -12,10 +12,17 @@ from zoo.model import Model
 
 
 def evaluate(
-    model: Model, params: Any, extra: Any, source: Any, *, batch_size: int = 100, key: Any = None, limit: int | None = None
+    model: Model,
+    params: Any,
+    extra: Any,
+    source: Any,
+    *,
+    batch_size: int = 100,
+    key: Any = None,
+    limit: int | None = None,
 ) -> dict[str, float]:
-    """{metric: mean} over the first ``limit`` (all) examples of ``source``. Compiles once for a model and a source, and once
-    more where the last batch is smaller."""
+    """{metric: mean} over the first ``limit`` (all) examples of ``source``. Compiles once for a model and a source,
+    and once more where the last batch is smaller."""
     key = jax.random.key(0) if key is None else key
     size = min(source.size, limit or source.size)
     make_batch = given if source.example is None else _batches(source.example)

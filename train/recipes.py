@@ -28,13 +28,17 @@ RECIPES: Mapping[str, Recipe] = MappingProxyType(
     {
         "dcgan": Recipe(steps=20_000, batch_size=64, optim=_GAN, ema={"generator": 0.999}),
         "vae": Recipe(steps=50_000, batch_size=100, optim=Optim(rule="adam", learning_rate=1e-3, schedule="cosine")),
-        "vae-conv": Recipe(steps=10_000, batch_size=64, optim=Optim(rule="adam", learning_rate=1e-3, schedule="cosine")),
+        "vae-conv": Recipe(
+            steps=10_000, batch_size=64, optim=Optim(rule="adam", learning_rate=1e-3, schedule="cosine")
+        ),
         "gpt": Recipe(steps=5_000, batch_size=32, optim=_SMALL_GPT),
         "gpt2": Recipe(steps=600_000, batch_size=480, optim=_GPT2),
         "gpt2-medium": Recipe(steps=600_000, batch_size=480, optim=Optim(**{**vars(_GPT2), "learning_rate": 3e-4})),
         "gpt2-large": Recipe(steps=600_000, batch_size=480, optim=Optim(**{**vars(_GPT2), "learning_rate": 2.5e-4})),
         "gpt2-xl": Recipe(steps=600_000, batch_size=480, optim=Optim(**{**vars(_GPT2), "learning_rate": 2e-4})),
-        "lstm": Recipe(steps=5_000, batch_size=32, optim=Optim(learning_rate=2e-3, clip=1.0, schedule="cosine", warmup=100)),
+        "lstm": Recipe(
+            steps=5_000, batch_size=32, optim=Optim(learning_rate=2e-3, clip=1.0, schedule="cosine", warmup=100)
+        ),
         "lstm-roll": Recipe(steps=5_000, batch_size=16, optim=Optim(learning_rate=2e-3, clip=1.0, schedule="cosine")),
     }
 )

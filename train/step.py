@@ -30,7 +30,8 @@ class State:
     step: Array
     """int32 [], updates done."""
     key: Array
-    """The run's key; step ``s`` uses ``fold_in(key, s)``, so that nothing is threaded and a resumed run is the same run."""
+    """The run's key; step ``s`` uses ``fold_in(key, s)``, so that nothing is threaded and a resumed run is the same
+    run."""
     params: Params
     extra: Extra
     opt: dict[str, Any]
@@ -118,8 +119,8 @@ def run_phase(
 
 
 def accumulated(loss_of: Callable, parts: int) -> Callable:
-    """``value_and_grad(loss_of, has_aux=True)`` over ``parts`` micro-batches: means of losses, metrics and gradients, with
-    ``extra`` passed from one to the next. The batch must divide by ``parts``."""
+    """``value_and_grad(loss_of, has_aux=True)`` over ``parts`` micro-batches: means of losses, metrics and gradients,
+    with ``extra`` passed from one to the next. The batch must divide by ``parts``."""
     gradient = jax.value_and_grad(loss_of, has_aux=True)
     if parts == 1:
         return gradient
@@ -140,7 +141,8 @@ def accumulated(loss_of: Callable, parts: int) -> Callable:
 
 
 def follow(decays: Mapping[str, float], state: State) -> Params:
-    """The moving averages, one step on. The decay warms up as (1 + t) / (10 + t), so that the start is soon forgotten."""
+    """The moving averages, one step on. The decay warms up as (1 + t) / (10 + t), so that the start is soon
+    forgotten."""
     warm = (1.0 + state.step) / (10.0 + state.step)
     return {
         player: optax.incremental_update(state.params[player], state.ema[player], 1 - jnp.minimum(decay, warm))
@@ -151,7 +153,8 @@ def follow(decays: Mapping[str, float], state: State) -> Params:
 def dispatch(
     learner: Learner, make_batch: Callable[[Any, Any], Batch], state: State, tables: Any, inputs: Any
 ) -> tuple[State, tuple[Metrics, Array]]:
-    """K steps in one dispatch. inputs: leaves [K, ...], one slice a step; ``make_batch(tables, slice)`` gives its batch.
+    """K steps in one dispatch. inputs: leaves [K, ...], one slice a step; ``make_batch(tables, slice)`` gives its
+    batch.
 
     Returns the state, and each step's metrics and ``failed`` as leaves [K]. Whatever K is, the step is compiled as the
     body of a loop, so that runs cut into other dispatches agree bit for bit.

@@ -32,7 +32,14 @@ def _gpt2(layers: int, heads: int, width: int) -> Entry:
     return Entry("transformer", "zoo.transformer.gpt", "GPT", "Radford et al. 2019, table 2", "docs", shape)
 
 
-_CONV_VAE = {"network": "conv", "image_size": 32, "channels": 3, "latent_size": 64, "width": 32, "likelihood": "gaussian"}
+_CONV_VAE = {
+    "network": "conv",
+    "image_size": 32,
+    "channels": 3,
+    "latent_size": 64,
+    "width": 32,
+    "likelihood": "gaussian",
+}
 _ROLLS = "Boulanger-Lewandowski et al. 2012; Bai et al. 2018"
 
 CATALOG: Mapping[str, Entry] = MappingProxyType(

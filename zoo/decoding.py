@@ -27,13 +27,11 @@ class Greedy:
         return jnp.argmax(logits).astype(jnp.int32)
 
 
-@functools.partial(
-    jax.tree_util.register_dataclass, data_fields=["temperature", "top_p"], meta_fields=["top_k"]
-)
+@functools.partial(jax.tree_util.register_dataclass, data_fields=["temperature", "top_p"], meta_fields=["top_k"])
 @dataclass(frozen=True)
 class Sampling:
-    """A draw from softmax(logits / temperature), cut to the ``top_k`` most probable tokens (Fan et al. 2018) and then to
-    the smallest set whose probability reaches ``top_p`` (Holtzman et al. 2020); None is no cut."""
+    """A draw from softmax(logits / temperature), cut to the ``top_k`` most probable tokens (Fan et al. 2018) and then
+    to the smallest set whose probability reaches ``top_p`` (Holtzman et al. 2020); None is no cut."""
 
     temperature: float | Array = 1.0
     top_p: float | Array | None = None
@@ -77,12 +75,12 @@ def generate(
 ) -> Array:
     """Continues ragged prompts by ``length`` tokens each.
 
-    prompt [B, P] holds ``lengths[b]`` >= 1 tokens a row, then padding. ``rows`` int32 [B] are the numbers that the rows'
-    draws are keyed by (0..B-1). After ``stop`` a row repeats it. Returns the new tokens [B, length]. One compilation for
-    each P, ``length`` and batch size; temperature and top-p may change without another.
+    prompt [B, P] holds ``lengths[b]`` >= 1 tokens a row, then padding. ``rows`` int32 [B] are the numbers that the
+    rows' draws are keyed by (0..B-1). After ``stop`` a row repeats it. Returns the new tokens [B, length]. One
+    compilation for each P, ``length`` and batch size; temperature and top-p may change without another.
 
-    A model whose ``capacity`` is smaller than prompt and continuation slides: whenever the window is full it goes on from the
-    newest half of what it has read.
+    A model whose ``capacity`` is smaller than prompt and continuation slides: whenever the window is full it goes on
+    from the newest half of what it has read.
     """
     rows = jnp.arange(prompt.shape[0]) if rows is None else jnp.asarray(rows)
     lengths = jnp.asarray(lengths, jnp.int32)
@@ -96,7 +94,8 @@ def generate(
 
 @functools.partial(jax.jit, static_argnums=0, static_argnames=("length", "stop"))
 def _decode(model, params, extra, key, prompt, lengths, origin, sampler, rows, cond, *, length, stop):
-    """Prefill, then ``length`` steps in one scan. ``origin`` [B]: the absolute position of each row's first new token."""
+    """Prefill, then ``length`` steps in one scan. ``origin`` [B]: the absolute position of each row's first new
+    token."""
     capacity = prompt.shape[1] + length
     carry, output = model.prefill(params, extra, prompt, lengths, capacity=capacity, cond=cond)
     row_keys = jax.vmap(lambda row: jax.random.fold_in(key, row))(rows)
@@ -127,7 +126,9 @@ def _slide(model, params, extra, key, prompt, lengths, *, length, sampler, rows,
     while made < length:
         tails = [row[-(context - half) :] for row in written]
         counts = jnp.array([len(tail) for tail in tails], jnp.int32)
-        padded = np.stack([np.concatenate([t, np.zeros((context - half - len(t), *t.shape[1:]), t.dtype)]) for t in tails])
+        padded = np.stack(
+            [np.concatenate([t, np.zeros((context - half - len(t), *t.shape[1:]), t.dtype)]) for t in tails]
+        )
         new = _decode(
             model, params, extra, key, jnp.asarray(padded), counts, origin + made, sampler, rows, cond,
             length=half, stop=stop,

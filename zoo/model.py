@@ -61,8 +61,8 @@ class Model(Protocol):
         """{metric: (sum, count)} without dropout; sums, so that means over any split of the data are exact."""
         ...
 
-    def sample(self, params: Params, extra: Extra, key: Array, n: int, **controls: Any) -> Array:
-        """``n`` new examples."""
+    def sample(self, params: Params, extra: Extra, key: Array, n: int) -> Array:
+        """``n`` new examples. A model may have controls of its own, keyword-only and with defaults."""
         ...
 
 
@@ -74,7 +74,7 @@ class LatentModel(Model, Protocol):
         """[n, Z] draws from the prior."""
         ...
 
-    def render(self, params: Params, extra: Extra, latent: Latent, **controls: Any) -> Array:
+    def render(self, params: Params, extra: Extra, latent: Latent) -> Array:
         """[n, Z] -> images [n, H, W, C] in [-1, 1]."""
         ...
 
@@ -101,8 +101,8 @@ class SequenceModel(Model, Protocol):
     ) -> tuple[Carry, Array]:
         """Reads ragged prompts [B, P] (row i holds ``lengths[i]`` >= 1 tokens, then padding) in parallel.
 
-        Returns a carry with room for ``capacity`` positions in all, batch first in every leaf, and the output [B, V] after
-        each row's last token.
+        Returns a carry with room for ``capacity`` positions in all, batch first in every leaf, and the output [B, V]
+        after each row's last token.
         """
         ...
 

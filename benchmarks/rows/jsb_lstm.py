@@ -1,8 +1,8 @@
 """`lstm-roll` on the JSB chorales as piano rolls, by the protocol of Boulanger-Lewandowski et al. (2012).
 
-88 sigmoids; a frame's Bernoulli log-likelihood summed over keys, in nats; every frame of the test pieces counted (the first
-is predicted from a silent one) and pooled; the official split; the model is chosen on validation; no transposition, since
-the data are transposed already.
+88 sigmoids; a frame's Bernoulli log-likelihood summed over keys, in nats; every frame of the test pieces counted (the
+first is predicted from a silent one) and pooled; the official split; the model is chosen on validation; no
+transposition, since the data are transposed already.
 """
 
 from dataclasses import replace

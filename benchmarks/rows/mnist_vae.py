@@ -1,8 +1,8 @@
 """`vae` 784-400-40 on MNIST, binarised by a Bernoulli draw of the grey level.
 
-Protocol: pixels drawn afresh at every training step, once with a fixed seed for the test set; test negative log-likelihood
-by 200 importance samples (Burda et al. 2016, eq. 8). The published 89.8 was reached at convergence on a fixed binarisation
-of the training set that is not at hand: the two differ in the data that they see.
+Protocol: pixels drawn afresh at every training step, once with a fixed seed for the test set; test negative
+log-likelihood by 200 importance samples (Burda et al. 2016, eq. 8). The published 89.8 was reached at convergence on
+a fixed binarisation of the training set that is not at hand: the two differ in the data that they see.
 """
 
 from dataclasses import replace

@@ -1,7 +1,7 @@
 """`gpt` on tiny Shakespeare in the shape that nanoGPT's README proposes for a CPU.
 
-Protocol: characters, the last 10 % held out; 2,000 steps of 12 windows of 64; validation loss over the WHOLE held-out part
-in non-overlapping windows of 64, every position counted, in nats a character.
+Protocol: characters, the last 10 % held out; 2,000 steps of 12 windows of 64; validation loss over the WHOLE held-out
+part in non-overlapping windows of 64, every position counted, in nats a character.
 """
 
 import time
@@ -26,9 +26,7 @@ SHAPE = {"layers": 4, "heads": 4, "width": 128, "context": 64}
 STEPS = {"cpu": 2_000, "full": 2_000}
 # nanoGPT's schedule (cosine to a tenth after 100 steps of warm-up) with a six times larger peak, and an average of the
 # weights: what a small model and a small batch bear on this budget.
-OPTIM = Optim(
-    learning_rate=6e-3, b1=0.9, b2=0.99, weight_decay=0.1, clip=1.0, schedule="cosine", warmup=100, final=0.1
-)
+OPTIM = Optim(learning_rate=6e-3, b1=0.9, b2=0.99, weight_decay=0.1, clip=1.0, schedule="cosine", warmup=100, final=0.1)
 NANOGPT_TOKENS_PER_SECOND = 444
 
 
@@ -76,7 +74,6 @@ ROW = Row(
     metric="validation loss",
     unit="nats/character",
     published=1.892,
-    source="nanoGPT (Karpathy), its small CPU shape, run on a 2-core CPU and measured by the same whole-split protocol; "
-    "its README prints 1.88, a sampled estimate",
-    measure=measure,
+    source="nanoGPT (Karpathy), its small CPU shape, run on a 2-core CPU and measured by the same whole-split
+    protocol; " "its README prints 1.88, a sampled estimate", measure=measure,
 )

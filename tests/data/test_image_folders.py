@@ -181,6 +181,27 @@ def test_a_bomb_is_skipped(tmp_path: Path) -> None:
         assert len(source.skipped) == 1 and source.skipped[0].startswith("bomb.png: 12000 x 12000 pixels")
 
 
+def test_nothing_is_dropped_in_silence(tmp_path: Path) -> None:
+    suffixes = ["png", "gif", "bmp", "tiff", "webp", "ppm"]
+    for suffix in suffixes:
+        gradient(8, 8).save(tmp_path / f"a.{suffix}")
+    sources = [open_source(f"images:{tmp_path}", split) for split in ("train", "valid")]
+    named = {line.split(":")[0] for source in sources for line in source.skipped}
+    assert sum(source.size for source in sources) + len(named) == len(suffixes)
+    assert named == {"a.tiff", "a.ppm"}
+
+
+def test_the_first_frame_of_a_film(tmp_path: Path) -> None:
+    frames = [Image.new("RGB", (8, 8), colour) for colour in (RED, GREEN, BLUE)]
+    frames[0].save(tmp_path / "film.gif", save_all=True, append_images=frames[1:])
+    gradient(8, 8).save(tmp_path / "still.bmp")
+    (tmp_path / "broken.gif").write_bytes((tmp_path / "film.gif").read_bytes()[:40])
+    sources = [open_source(f"images:{tmp_path}", split) for split in ("train", "valid")]
+    pictures = {picture(source, i).tobytes() for source in sources for i in range(source.size)}
+    assert pictures == {np.asarray(frames[0]).tobytes(), np.asarray(gradient(8, 8)).tobytes()}
+    assert {line.split(":")[0] for source in sources for line in source.skipped} == {"broken.gif"}
+
+
 def test_links_are_followed_but_not_in_circles(tmp_path: Path) -> None:
     (tmp_path / "set").mkdir()
     (tmp_path / "elsewhere").mkdir()

@@ -8,6 +8,7 @@ from tiny import BATCH, NAMES, SAME_CLASS, compiled_step, fresh_state, random_ba
 
 import zoo
 from train.recipes import RECIPES
+from zoo.catalog import describe
 from zoo.decoding import Greedy, Sampling, generate
 from zoo.model import LatentModel, Model, SequenceModel
 
@@ -43,7 +44,7 @@ def test_full_size_shapes(name):
     ("name", "millions"), [("gpt2", 124.4), ("gpt2-medium", 354.8), ("gpt2-large", 774.0), ("gpt2-xl", 1557.6)]
 )
 def test_gpt2_has_the_published_number_of_parameters(name, millions):
-    assert zoo.catalog.describe(name)["parameters"] == pytest.approx(millions * 1e6, rel=1e-3)
+    assert describe(name)["parameters"] == pytest.approx(millions * 1e6, rel=1e-3)
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -62,13 +63,18 @@ def test_a_gradient_reaches_every_leaf_of_every_player(name):
     params, extra = model.init(jax.random.key(0))
     params, batch = random_like(params), random_batch(model)
     for phase in model.phases:
-        loss = lambda mine: phase.loss({**params, phase.player: mine}, extra, batch, jax.random.key(1), jnp.int32(0))[0]
-        grads = jax.jit(jax.grad(loss))(params[phase.player])
+        grads = gradient(phase, params, extra, batch)
         for path, leaf in jax.tree_util.tree_flatten_with_path(grads)[0]:
             where = jax.tree_util.keystr(path)
             if (name, phase.player, where) in UNREACHED:
                 continue
             assert np.abs(leaf).max() > 0, f"{phase.player}{where}"
+
+
+def gradient(phase, params, extra, batch):
+    step = jnp.int32(0)
+    loss = lambda mine: phase.loss({**params, phase.player: mine}, extra, batch, jax.random.key(1), step)[0]
+    return jax.jit(jax.grad(loss))(params[phase.player])
 
 
 # (model, player, leaf): why no gradient can reach it.
@@ -84,9 +90,7 @@ def test_bfloat16_computes_with_float32_parameters(name):
     batch, key = random_batch(model), jax.random.key(1)
     for phase in model.phases:
         loss, _ = jax.jit(phase.loss)(params, extra, batch, key, jnp.int32(0))
-        plain, _ = jax.jit(type(model).__dict__ and find_phase(tiny(name), phase.player).loss)(
-            params, extra, batch, key, jnp.int32(0)
-        )
+        plain, _ = jax.jit(find_phase(tiny(name), phase.player).loss)(params, extra, batch, key, jnp.int32(0))
         assert loss.dtype == jnp.float32 and loss != plain
         np.testing.assert_allclose(loss, plain, rtol=0.05, atol=0.05)
 
@@ -146,9 +150,7 @@ def test_ragged_prompts_give_what_each_gives_alone(name, sampler):
     params, extra = model.init(jax.random.key(0))
     params, key = random_like(params), jax.random.key(3)
     prompt, lengths = sequence(model, 3, 5), jnp.array([5, 1, 3])
-    together = generate(
-        model, params, extra, key, prompt=prompt, lengths=lengths, length=9, sampler=sampler
-    )
+    together = generate(model, params, extra, key, prompt=prompt, lengths=lengths, length=9, sampler=sampler)
     for row in range(3):
         alone = generate(
             model, params, extra, key, prompt=prompt[row : row + 1, : lengths[row]], lengths=lengths[row : row + 1],

@@ -23,6 +23,7 @@ from train.data.source import Source
 from train.data.spec import Spec
 from zoo.codecs.errors import CodecError, write_bytes
 from zoo.codecs.notes import Notes
+from zoo.codecs.rolls import PianoRoll
 from zoo.errors import UserError
 
 FORM = 1  # of the cache: a file of another form is another file
@@ -63,7 +64,7 @@ def open_bach(spec: Spec, split: str, *, image_size: int | None, length: int | N
         split=split,
         length=length,
         names={"train": [chorale.name for chorale in chorales]},
-        transpose=spec.integer("transpose", 0 if hasattr(codec, "restrike") else TRANSPOSE, least=0) or 0,
+        transpose=spec.integer("transpose", 0 if isinstance(codec, PianoRoll) else TRANSPOSE, least=0) or 0,
     )
 
 

@@ -1,6 +1,5 @@
 """images: a folder of pictures."""
 
-import os
 import warnings
 from collections.abc import Sequence
 from pathlib import Path, PurePath
@@ -14,8 +13,8 @@ from train.data.progress import track
 from train.data.source import Source
 from train.data.spec import Spec
 from train.data.splits import select
+from train.data.workers import cores
 from zoo.codecs.errors import CodecError
-from zoo.codecs.images import read_image
 from zoo.errors import UserError
 
 
@@ -87,12 +86,12 @@ def _decode(
 
     def read(i: int) -> str | None:
         try:
-            images[i] = read_image(paths[i], channels=channels, size=size)
+            images[i] = pixels.read(paths[i], size=size, channels=channels)
         except CodecError as error:
             return f"{paths[i].relative_to(folder).as_posix()}: {error.cause}"
         return None
 
-    with warnings.catch_warnings(), ThreadPoolExecutor(os.cpu_count()) as pool:
+    with warnings.catch_warnings(), ThreadPoolExecutor(cores()) as pool:
         warnings.filterwarnings("ignore", module="PIL")
         failures = list(track(pool.map(read, range(len(paths))), f"reading {folder}", len(paths)))
     kept = np.array([i for i, why in enumerate(failures) if why is None], np.int64)
@@ -102,7 +101,7 @@ def _decode(
 def _reader(paths: Sequence[Path], labels: np.ndarray | None, size: int, channels: int):
     def read(i: int) -> tuple[np.ndarray, int | None]:
         try:
-            return read_image(paths[i], channels=channels, size=size), None if labels is None else int(labels[i])
+            return pixels.read(paths[i], size=size, channels=channels), None if labels is None else int(labels[i])
         except CodecError as error:
             raise UserError(f"{error}; take the file away and resume") from None
 

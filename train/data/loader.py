@@ -14,21 +14,19 @@ ROUNDS = 8
 GOLDEN = np.uint64(0x9E3779B97F4A7C15)
 
 
-def permute(i: np.ndarray, size: int, seed: int | np.ndarray) -> np.ndarray:
+def permute(i: int | np.ndarray, size: int, seed: int | np.ndarray) -> np.ndarray:
     """Position -> index in a permutation of range(size) that ``seed`` picks; nothing is stored, any size below 2**62.
 
     ``i``: int [...], each in [0, size). ``seed``: one for all, or one each. Returns int64 [...].
 
     A Feistel network over Z_a x Z_b, where a * b is at least ``size`` and larger by sqrt(size) at most; the few values
-    past the end are sent through again (Black & Rogaway 2002, "Ciphers with arbitrary finite domains", sections 4, 5).
+    past the end are sent through again: the generalised Feistel network and the cycle walking of Black & Rogaway 2002,
+    "Ciphers with arbitrary finite domains".
     """
     a = math.isqrt(size - 1) + 1
     b = -(-size // a)
     values, seeds = np.broadcast_arrays(np.asarray(i).astype(np.uint64), _bits(seed))
-    out, seeds = (
-        values.reshape(-1).copy(),
-        seeds.reshape(-1),
-    )  # at least one dimension: numpy warns of overflow in scalars
+    out, seeds = values.flatten(), seeds.flatten()  # one dimension: of overflow in scalars numpy warns
     todo = np.arange(out.size)
     while todo.size:
         out[todo] = _feistel(out[todo], a, b, seeds[todo])

@@ -1,11 +1,15 @@
 """Pixels: what is known of picture files before they are decoded, and arrays of pictures made to measure."""
 
 import io
+import tempfile
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+
+from zoo.codecs.errors import CodecError
+from zoo.codecs.images import LIMIT, read_image
 
 FORMATS = ("PNG", "JPEG", "WEBP", "GIF", "BMP")
 SUFFIXES = frozenset(
@@ -21,8 +25,6 @@ def header(path: Path) -> tuple[int, int]:
     """(width, height) as the file's first bytes tell. Raises OSError where it is no picture that we read."""
     from PIL import Image, UnidentifiedImageError
 
-    from zoo.codecs.images import LIMIT
-
     try:
         with Image.open(path, formats=FORMATS) as picture:
             width, height = picture.size
@@ -37,6 +39,23 @@ def header(path: Path) -> tuple[int, int]:
     return width, height
 
 
+def read(path: Path, *, size: int, channels: int) -> np.ndarray:
+    """uint8 [size, size, channels] as ``zoo.codecs.images.read_image`` reads it. Of a GIF or BMP, which it does not
+    read, it is given the first frame as a PNG. Raises CodecError."""
+    from PIL import Image
+
+    if _beginning(path) not in (b"GI", b"BM"):
+        return read_image(path, channels=channels, size=size)
+    with tempfile.TemporaryDirectory() as folder:
+        frame = Path(folder) / "frame.png"
+        try:
+            with Image.open(path, formats=("GIF", "BMP")) as picture:
+                picture.save(frame)
+        except Exception as error:  # as in ``header``
+            raise CodecError(path, error) from None
+        return read_image(frame, channels=channels, size=size)
+
+
 def to_unit(pixels: Any) -> Any:
     """uint8 [...] -> float32 [...] in [-1, 1], numpy's or JAX's, bit for bit the same. XLA makes a division by 127.5 a
     product with its rounded inverse, and white then comes out above 1."""
@@ -48,15 +67,14 @@ def fit(images: np.ndarray, *, size: int | None, channels: int | None) -> np.nda
 
     Slightly larger is padded with zeros (see PADDED); anything else is cropped to the centre square and resized.
     """
-    images = recolour(images, images.shape[-1] if channels is None else channels)
     height, width = images.shape[1:3]
     side = min(height, width) if size is None else size
-    if (height, width) == (side, side):
-        return images
     if max(height, width) <= side <= PADDED * min(height, width):
         top, left = (side - height) // 2, (side - width) // 2
-        return np.pad(images, ((0, 0), (top, side - height - top), (left, side - width - left), (0, 0)))
-    return np.stack([_resize(image, side) for image in images])
+        images = np.pad(images, ((0, 0), (top, side - height - top), (left, side - width - left), (0, 0)))
+    elif (height, width) != (side, side):
+        images = np.stack([_resize(image, side) for image in images])
+    return images if channels is None else recolour(images, channels)
 
 
 def recolour(images: np.ndarray, channels: int) -> np.ndarray:
@@ -95,6 +113,14 @@ def natural_size(sizes: Iterable[tuple[int, int]]) -> int:
     if len(set(sides)) == 1:
         return sides[0]
     return min(MODEST, 1 << (int(np.median(sides)).bit_length() - 1))
+
+
+def _beginning(path: Path) -> bytes:
+    try:
+        with path.open("rb") as file:
+            return file.read(2)
+    except OSError as error:
+        raise CodecError(path, error) from None
 
 
 def _resize(image: np.ndarray, size: int) -> np.ndarray:

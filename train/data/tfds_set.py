@@ -5,6 +5,7 @@ import logging
 import os
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, redirect_stderr, redirect_stdout
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -16,7 +17,7 @@ from train.data.progress import track
 from train.data.sequences import KEYS, sequence_source
 from train.data.source import Source
 from train.data.spec import Spec
-from train.data.splits import ALIASES, SPLITS, select
+from train.data.splits import ALIASES, select
 from train.data.texts import character_source
 from zoo.errors import UserError
 
@@ -31,6 +32,22 @@ class Roles(NamedTuple):
     label: str | None
 
 
+@dataclass(frozen=True)
+class Column(Sequence):
+    """One feature of a split, read when it is asked for."""
+
+    rows: Sequence[Mapping[str, Any]]
+    key: str
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    def __getitem__(self, index: Any) -> Any:
+        if not 0 <= index < len(self):
+            raise IndexError(index)
+        return self.rows[int(index)][self.key]
+
+
 def open_tfds(spec: Spec, split: str, *, image_size: int | None, length: int | None) -> Source:
     """tfds:NAME?data_dir=DIR&size=N&channels=1|3|4&from=memory|disk&transpose=N, or tfds:DIR, the folder of a set.
 
@@ -41,23 +58,17 @@ def open_tfds(spec: Spec, split: str, *, image_size: int | None, length: int | N
     with quiet():
         builder = open_builder(spec)
         roles = _roles(spec, builder.info.features)
-        parts = {ALIASES.get(name, name): name for name in builder.info.splits}
-        own = {part: builder.as_data_source(name) for part, name in parts.items() if part in SPLITS}
+        names = [str(name) for name in builder.info.splits]
+        own = {ALIASES.get(name, name): builder.as_data_source(name) for name in names}
         if roles.kind == "image":
             return _pictures(spec, split, builder, roles, own, image_size)
-        examples = {part: list(_column(rows, roles.key)) for part, rows in own.items()}
-    if roles.kind == "text":
-        return character_source(
-            spec, {part: [x.decode() for x in rows] for part, rows in examples.items()}, split, length
-        )
-    return sequence_source(
-        spec,
-        _codec(spec, builder, roles),
-        {part: [np.asarray(x) for x in rows] for part, rows in examples.items()},
-        split=split,
-        length=length,
-        transpose=spec.integer("transpose", 0, least=0) or 0,
-    )
+        columns = {part: Column(rows, roles.key) for part, rows in own.items()}
+        if roles.kind == "text":
+            texts = {part: [text.decode() for text in column] for part, column in columns.items()}
+            return character_source(spec, texts, split, length)
+        transpose = spec.integer("transpose", 0, least=0) or 0
+        codec = _codec(spec, builder, roles)
+        return sequence_source(spec, codec, columns, split=split, length=length, transpose=transpose)
 
 
 def open_builder(spec: Spec) -> Any:
@@ -149,11 +160,6 @@ def _codec(spec: Spec, builder: Any, roles: Roles) -> Any:
         return from_config(config)
     except CodecError as error:
         raise UserError(f"{spec.text}: {error}") from None
-
-
-def _column(rows: Sequence[Mapping[str, Any]], key: str) -> Iterator[Any]:
-    for i in track(range(len(rows)), "reading a tfds set", len(rows)):
-        yield rows[i][key]
 
 
 def _pictures(

@@ -30,13 +30,14 @@ class Cut:
     align: int = 1
     overlap: int = 1
 
-    def strides(self, split: str) -> tuple[int, int, int]:
-        """(positions in the array, positions in use, distance of two starts). All zero distances mean whole pieces."""
-        assert self.length is not None
+    def plan(self, split: str, longest: int) -> tuple[int, int, int]:
+        """(positions of a window, positions that it uses, distance of two starts)."""
+        if self.length is None:
+            return longest, longest, longest
         if split == "train":
             return self.length, self.length, self.align
         step = self.length - self.overlap
-        step = max(step // self.align * self.align, 1) if step >= self.align else step
+        step = step // self.align * self.align or step
         return self.length, step + self.overlap, step
 
 
@@ -65,8 +66,7 @@ def window_table(
     applies one. Each pair (window, transposition) is an example. Positions past a piece's end are zero.
     """
     sizes = np.array([len(piece) for piece in pieces], np.int64)
-    whole = Cut(length=int(sizes.max()), align=int(sizes.max())) if cut.length is None else cut
-    span, used, stride = whole.strides("train" if cut.length is None else split)
+    span, used, stride = cut.plan(split, int(sizes.max()))
     shifts = np.zeros((len(pieces), 2), np.int64) if shifts is None else shifts.astype(np.int64)
     keys = shifts[:, 1] - shifts[:, 0] + 1
     windows = np.maximum(-(-(sizes - used) // stride), 0) + 1

@@ -36,7 +36,8 @@ class Network(nn.Module):
         *,
         train: bool = False,
     ) -> tuple[Array, tuple[LSTMState, ...]]:
-        """x [B, T] tokens or [B, T, D] vectors -> outputs [B, T, V], and the states after each row's ``lengths`` (T)."""
+        """x [B, T] tokens or [B, T, D] vectors -> outputs [B, T, V], and the states after each row's ``lengths``
+        (T)."""
         dtype = jnp.dtype(self.dtype)
         if states is None:
             states = zero_states(x.shape[0], width=self.width, layers=self.layers, dtype=self.dtype)
@@ -224,8 +225,8 @@ class RollLSTM:
         return decode(self.network, params["lstm"], carry, token)
 
     def emit(self, output: Array, key: Array, sampler: Sampler) -> Array:
-        """Each key on its own: on where its logit is positive, or a Bernoulli draw at the sampler's temperature; ``top_k``
-        keeps the k most probable keys."""
+        """Each key on its own: on where its logit is positive, or a Bernoulli draw at the sampler's temperature;
+        ``top_k`` keeps the k most probable keys."""
         if isinstance(sampler, Greedy):
             return (output > 0).astype(jnp.float32)
         logits = output.astype(jnp.promote_types(output.dtype, jnp.float32)) / sampler.temperature

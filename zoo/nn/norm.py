@@ -70,10 +70,9 @@ def _normalized(epsilon: float, x: Array) -> Array:
 
 @_normalized.defjvp
 def _normalized_jvp(epsilon: float, primals: tuple[Array], tangents: tuple[Array]) -> tuple[Array, Array]:
-    """dy = P(dx / deviation), P v = v - mean(v) - y mean(v y). P is symmetric: the transpose, XLA's backward, is as short.
+    """dy = P(dx / deviation) with P v = v - mean(v) - y mean(v y), which is symmetric: backwards it is the same.
 
-    The barrier on dx becomes one on the gradient that goes down, the barrier on P's means one on the means of the
-    gradient that comes up.
+    Backwards, the barrier on dx is one on the gradient that leaves, and the one on P's means stays where it is.
     """
     (x,), (dx,) = primals, tangents
     mean, inverse = lax.optimization_barrier(_statistics(x, epsilon))

@@ -3,6 +3,7 @@
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
+from flax.linen.dtypes import promote_dtype
 
 from zoo.model import Array
 
@@ -19,19 +20,21 @@ def lstm_step(state: LSTMState, gates: Array) -> LSTMState:
 
 
 class LSTMLayer(nn.Module):
-    """A layer of ``width`` cells; the recurrent kernel starts orthogonal, the forget gate's bias at 1 (Jozefowicz 2015)."""
+    """A layer of ``width`` cells; the recurrent kernel starts orthogonal, the forget gate's bias at 1 (Jozefowicz
+    2015)."""
 
     width: int
     dtype: str = "float32"
 
     @nn.compact
     def __call__(self, x: Array, state: LSTMState, lengths: Array | None = None) -> tuple[Array, LSTMState]:
-        """x [B, T, D], state [B, H] twice -> hidden [B, T, H] and the state after each row's ``lengths[b]`` steps (T)."""
+        """x [B, T, D], state [B, H] twice -> hidden [B, T, H] and the state after each row's ``lengths[b]`` steps
+        (T)."""
         width = self.width
         kernel = self.param("kernel", nn.initializers.lecun_normal(), (x.shape[-1], 4 * width))
         recurrent = self.param("recurrent", orthogonal_gates, (width, 4 * width))
         bias = self.param("bias", forget_bias, (4 * width,))
-        x, kernel, recurrent, bias = nn.dtypes.promote_dtype(x, kernel, recurrent, bias, dtype=jnp.dtype(self.dtype))
+        x, kernel, recurrent, bias = promote_dtype(x, kernel, recurrent, bias, dtype=jnp.dtype(self.dtype))
         # One product for all steps; inside the scan only what depends on the step before is left.
         inputs = jnp.swapaxes(x @ kernel + bias[None, None, :], 0, 1)  # [T, B, 4H]
         times = jnp.arange(inputs.shape[0])

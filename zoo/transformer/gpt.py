@@ -21,8 +21,8 @@ DROPOUT = 1  # what the step's key is folded with
 class GPT:
     """A pre-norm transformer with learned positions, tanh-GELU and a tied head.
 
-    Initialised as published: N(0, 0.02), positions N(0, 0.01), and what each block adds to the residual stream is scaled
-    by 1 / sqrt(2 layers) (section 2.3).
+    Initialised as published: N(0, 0.02), positions N(0, 0.01), and what each block adds to the residual stream is
+    scaled by 1 / sqrt(2 layers) (section 2.3).
     """
 
     vocabulary: int = 256
@@ -53,9 +53,11 @@ class GPT:
 
     @property
     def network(self) -> "Transformer":
-        return Transformer(
-            self.vocabulary, self.context, self.layers, self.heads, self.width, self.dropout, self.dtype
-        )
+        return Transformer(self.vocabulary, self.context, self.layers, self.heads, self.width, self.dropout, self.dtype)
+
+    def apply(self, params: Params, *inputs: Any, **controls: Any) -> Any:
+        """The network (or one of its methods) on a player's parameters."""
+        return self.network.apply({"params": params["gpt"]}, *inputs, **controls)
 
     def init(self, key: Array, batch: Batch | None = None) -> tuple[Params, Extra]:
         tokens = jnp.zeros((1, min(2, self.context)), jnp.int32)
@@ -74,7 +76,7 @@ class GPT:
         """Mean nats of a token given those before it, over the real positions of the batch."""
         del step
         rngs = {"dropout": jax.random.fold_in(key, DROPOUT)}
-        logits = self.network.apply({"params": params["gpt"]}, batch["tokens"][:, :-1], train=True, rngs=rngs)
+        logits = self.apply(params, batch["tokens"][:, :-1], train=True, rngs=rngs)
         total, count = next_token_nll(logits, batch)
         return total / count, (extra, {})
 
@@ -86,7 +88,7 @@ class GPT:
     def outputs(self, params: Params, extra: Extra, tokens: Array, cond: Any = None) -> Array:
         """tokens [B, T] -> logits [B, T, V]."""
         del extra, cond
-        return self.network.apply({"params": params["gpt"]}, tokens)
+        return self.apply(params, tokens)
 
     def prefill(
         self, params: Params, extra: Extra, prompt: Array, lengths: Array, *, capacity: int, cond: Any = None
@@ -95,11 +97,11 @@ class GPT:
         del extra, cond
         if capacity > self.context:
             raise UserError(f"{capacity} tokens do not fit into a context of {self.context}")
-        return self.network.apply({"params": params["gpt"]}, prompt, lengths, capacity, method="prefill")
+        return self.apply(params, prompt, lengths, capacity, method="prefill")
 
     def decode(self, params: Params, extra: Extra, carry: Carry, token: Array) -> tuple[Carry, Array]:
         del extra
-        return self.network.apply({"params": params["gpt"]}, carry, token, method="decode")
+        return self.apply(params, carry, token, method="decode")
 
     def emit(self, output: Array, key: Array, sampler: Sampler) -> Array:
         return sampler.draw(output, key)
@@ -185,9 +187,7 @@ class Transformer(nn.Module):
         self.tokens = nn.Embed(self.vocabulary, self.width, embedding_init=small, dtype=dtype)
         self.positions = nn.Embed(self.context, self.width, embedding_init=tiny, dtype=dtype)
         self.drop = nn.Dropout(self.dropout)
-        self.blocks = [
-            Block(self.layers, self.heads, self.width, self.dropout, self.dtype) for _ in range(self.layers)
-        ]
+        self.blocks = [Block(self.layers, self.heads, self.width, self.dropout, self.dtype) for _ in range(self.layers)]
         self.norm = LayerNorm(dtype=dtype)
 
     def __call__(self, tokens: Array, *, train: bool = False) -> Array:

@@ -16,8 +16,8 @@ from zoo.vae.networks import ConvDecoder, ConvEncoder, DenseDecoder, DenseEncode
 
 LATENT, PIXELS = range(2)  # what the step's key is folded with
 
-# Adam moves a parameter by about its rate a step, whatever the gradient: times this, the one number log(sigma) follows the
-# reconstruction error within a few hundred steps.
+# Adam moves a parameter by about its rate a step, whatever the gradient: times this, the one number log(sigma) follows
+# the reconstruction error within a few hundred steps.
 SIGMA_PACE = 10
 
 
@@ -33,14 +33,15 @@ class VAE:
     latent_size: int = 40
     """Z."""
     width: int = 400
-    """Hidden units; for convolutions, channels at half the image's size, doubled with every halving up to eight times."""
+    """Hidden units; for convolutions, channels at half the image's size: they double with every halving, up to eight
+    times this."""
     likelihood: Literal["bernoulli", "gaussian"] = "bernoulli"
     """Of a pixel: its grey level as a probability, or a normal around the decoder's output in [-1, 1]."""
     binarize: bool = False
     """Bernoulli only: draw each pixel by its grey level, afresh at every step (Burda et al. 2016, section 5.1)."""
     sigma: float | None = None
-    """Gaussian only: the deviation of a pixel. None learns one for all pixels (Rybkin et al. 2021, arXiv:2006.13202), so
-    that the KL and the reconstruction find their balance without a hand-tuned weight."""
+    """Gaussian only: the deviation of a pixel. None learns one for all pixels (Rybkin et al. 2021, arXiv:2006.13202),
+    so that reconstruction and KL find their balance whatever the size and the contrast of the pictures."""
     beta: float = 1.0
     """Weight of the KL (Higgins et al. 2017, equation 4)."""
     dtype: str = "float32"
@@ -105,7 +106,7 @@ class VAE:
         """log p(x) of each picture in nats, [B], from below: log mean_k p(x, z_k) / q(z_k | x) over ``samples`` draws
         (Burda et al. 2016, equation 8). Memory is that of one draw.
 
-        With ``binarize``, pixels are drawn once from ``key``; pictures that are black and white already stay as they are.
+        With ``binarize``, pixels are drawn once from ``key``; pictures that are black and white already stay so.
         """
         del extra
         x = self._target(batch["image"], jax.random.fold_in(key, PIXELS))
@@ -133,7 +134,7 @@ class VAE:
     def render(self, params: Params, extra: Extra, latent: Array) -> Array:
         """[n, Z] -> the mean picture of each latent, [n, H, W, C] in [-1, 1]."""
         del extra
-        output = self.decoder.apply({"params": params["vae"]["decoder"]}, latent)
+        output = self._decode(params, latent)
         return jnp.tanh(output / 2) if self.likelihood == "bernoulli" else jnp.clip(output, -1, 1)
 
     def sample(self, params: Params, extra: Extra, key: Array, n: int) -> Array:
@@ -156,11 +157,14 @@ class VAE:
             return grey
         return (jax.random.uniform(key, grey.shape, jnp.float32) < grey).astype(grey.dtype)
 
-    def _posterior(self, params: Params, x: Array) -> tuple[Array, Array]:
+    def _posterior(self, params: Params, x: Array) -> Any:
         return self.encoder.apply({"params": params["vae"]["encoder"]}, x)
 
+    def _decode(self, params: Params, z: Array) -> Any:
+        return self.decoder.apply({"params": params["vae"]["decoder"]}, z)
+
     def _nll(self, params: Params, z: Array, x: Array) -> Array:
-        output = self.decoder.apply({"params": params["vae"]["decoder"]}, z)
+        output = self._decode(params, z)
         if self.likelihood == "bernoulli":
             nll = bernoulli_nll(output, x)
         else:

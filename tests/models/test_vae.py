@@ -1,0 +1,193 @@
+"""What is the VAE's own: its shapes, its two likelihoods, beta, and the importance-sampled likelihood."""
+
+from dataclasses import replace
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+import pytest
+
+from zoo.errors import UserError
+from zoo.losses import bernoulli_nll, gaussian_kl
+from zoo.vae.vae import SIGMA_PACE, VAE
+
+KEY = jax.random.key(0)
+TINY = {
+    "bernoulli": VAE(image_size=6, channels=1, latent_size=3, width=8),
+    "binarized": VAE(image_size=6, channels=1, latent_size=3, width=8, binarize=True),
+    "gaussian": VAE(image_size=6, channels=2, latent_size=3, width=8, likelihood="gaussian"),
+    "conv": VAE(image_size=16, channels=3, latent_size=3, width=2, network="conv", likelihood="gaussian"),
+}
+
+
+def batch_of(model, size=4, dtype=jnp.float32, seed=1):
+    spec = model.batch_spec(size)["image"]
+    return {"image": jnp.asarray(np.random.default_rng(seed).uniform(-1, 1, spec.shape), dtype)}
+
+
+def started(model, seed=0):
+    """Parameters away from where they start, where the posterior is the prior."""
+    params, extra = jax.jit(model.init)(jax.random.key(seed))
+    leaves, tree = jax.tree.flatten(params)
+    rng = np.random.default_rng(seed)
+    return jax.tree.unflatten(tree, [leaf + 0.1 * rng.normal(size=leaf.shape).astype("f") for leaf in leaves]), extra
+
+
+@pytest.fixture(params=TINY)
+def model(request):
+    return TINY[request.param]
+
+
+def test_the_dense_one_is_784_400_40():
+    params, _ = jax.eval_shape(VAE().init, KEY)
+    layers = [(784, 400), (400, 40), (400, 40), (40, 400), (400, 784)]
+    assert sum(leaf.size for leaf in jax.tree.leaves(params)) == sum(a * b + b for a, b in layers)
+
+
+@pytest.mark.parametrize("size", [16, 32, 64, 128, 256])
+def test_conv_takes_any_power_of_two(size):
+    model = VAE(network="conv", image_size=size, channels=4, width=8)
+    params, extra = jax.eval_shape(model.init, KEY)
+    images = jax.eval_shape(lambda *trees: model.sample(*trees, KEY, 2), params, extra)
+    assert images.shape == (2, size, size, 4)
+    latent = jax.eval_shape(model.encode, params, extra, images, KEY)
+    assert latent.shape == (2, 40)
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [{"network": "conv", "image_size": 28}, {"network": "unet"}, {"likelihood": "laplace"},
+     {"binarize": True, "likelihood": "gaussian"}],
+)  # fmt: skip
+def test_bad_fields_are_errors_of_one_line(fields):
+    with pytest.raises(UserError) as error:
+        VAE(**fields)
+    assert "\n" not in str(error.value)
+
+
+def test_loss_is_reconstruction_plus_beta_kl(model):
+    """For a beta that is traced, too: a population may give each member its own."""
+    params, extra = started(model)
+    run = lambda beta: replace(model, beta=beta).loss(params, extra, batch_of(model), KEY, jnp.int32(0))
+    losses, (_, metrics) = jax.jit(jax.vmap(run))(jnp.array([0.0, 4.0]))
+    assert metrics["kl"][0] > 0.01
+    np.testing.assert_allclose(losses, metrics["reconstruction"] + jnp.array([0, 4]) * metrics["kl"], rtol=1e-5)
+    sums = jax.jit(model.evaluate)(params, extra, batch_of(model), KEY)
+    assert float(sums["elbo"][1]) == 4
+    np.testing.assert_allclose(sums["elbo"][0] / 4, -losses[0] - metrics["kl"][0], rtol=1e-5)
+
+
+def test_bernoulli_terms_from_their_parts():
+    model = TINY["bernoulli"]
+    params, extra = started(model)
+    batch, tree = batch_of(model), params["vae"]
+    grey = (batch["image"] + 1) / 2
+    mean, log_variance = model.encoder.apply({"params": tree["encoder"]}, grey)
+    sums = model.evaluate(params, extra, batch, KEY)
+    np.testing.assert_allclose(sums["kl"][0], gaussian_kl(mean, log_variance).sum(), rtol=1e-5)
+    # The same draw of z, by a posterior squeezed to its mean.
+    tree = {**tree, "encoder": {**tree["encoder"], "log_variance": jax.tree.map(
+        lambda leaf: leaf * 0 - 50.0 * (leaf.ndim == 1), tree["encoder"]["log_variance"])}}  # fmt: skip
+    nll = bernoulli_nll(model.decoder.apply({"params": tree["decoder"]}, mean), grey).sum()
+    np.testing.assert_allclose(model.evaluate({"vae": tree}, extra, batch, KEY)["reconstruction"][0], nll, rtol=1e-5)
+
+
+def test_binarize_draws_pixels_and_leaves_black_and_white_alone():
+    grey, drawn = TINY["bernoulli"], TINY["binarized"]
+    params, extra = started(grey)
+    run = lambda model, batch, key: float(model.loss(params, extra, batch, key, jnp.int32(0))[0])
+    batch = batch_of(grey)
+    assert abs(run(grey, batch, KEY) - run(drawn, batch, KEY)) > 1e-3
+    black_and_white = {"image": jnp.sign(batch["image"])}
+    assert run(grey, black_and_white, KEY) == run(drawn, black_and_white, KEY)
+    pixels = drawn._target(jnp.full((50, 20, 20, 1), 0.5), KEY)
+    assert set(np.unique(pixels)) == {0, 1} and float(pixels.mean()) == pytest.approx(0.75, abs=0.01)
+
+
+def test_learnt_sigma_is_best_at_the_error_s_size():
+    """The derivative in sigma vanishes where sigma^2 is the mean squared error (Rybkin et al. 2021, equation 5)."""
+    model = TINY["gaussian"]
+    params, extra = started(model)
+    batch = batch_of(model)
+    loss = lambda sigma: model.loss({"vae": {**params["vae"], "sigma": sigma}}, extra, batch, KEY, jnp.int32(0))[0]
+    pixels = batch["image"][0].size
+    # -log N is mse / (2 sigma^2) + log sigma + const, a pixel: two values give the error.
+    at = {s: float(loss(jnp.log(s) / SIGMA_PACE)) / pixels for s in (0.5, 1.0)}
+    error = 2 * (at[0.5] - at[1.0] - np.log(0.5)) / (4 - 1)
+    best = np.log(np.sqrt(error)) / SIGMA_PACE
+    assert abs(jax.grad(loss)(best)) < 1e-2 < abs(jax.grad(loss)(best + 0.01))
+    fixed = replace(model, sigma=0.5)
+    assert "sigma" not in jax.eval_shape(fixed.init, KEY)[0]["vae"]
+    value = fixed.loss(params, extra, batch, KEY, jnp.int32(0))[0]
+    assert float(value) == pytest.approx(at[0.5] * pixels, rel=1e-4)
+
+
+def test_log_likelihood_is_the_integral():
+    """One latent dimension, so that log p(x) can be integrated on a grid; the ELBO stays below."""
+    model = replace(TINY["bernoulli"], latent_size=1)
+    params, extra = started(model)
+    batch = {"image": jnp.sign(batch_of(model)["image"])}
+    z = jnp.linspace(-8, 8, 2001)[:, None]
+    logits = model.decoder.apply({"params": params["vae"]["decoder"]}, z)
+    nll = bernoulli_nll(logits[:, None], (batch["image"][None] + 1) / 2).sum((2, 3, 4))  # [grid, B]
+    log_joint = -nll - z**2 / 2 - np.log(2 * np.pi) / 2
+    exact = jax.nn.logsumexp(log_joint, axis=0) + np.log(16 / 2000)
+    likelihood = jax.jit(model.log_likelihood, static_argnames="samples")
+    estimate = likelihood(params, extra, batch, KEY, samples=3000)
+    np.testing.assert_allclose(estimate, exact, atol=0.02)
+    draws = [likelihood(params, extra, batch, jax.random.key(i), samples=1).sum() for i in range(50)]
+    elbo = np.mean([model.evaluate(params, extra, batch, jax.random.key(0))["elbo"][0]])
+    assert np.mean(draws) < exact.sum() and elbo < exact.sum() + 1
+
+
+def test_encode_and_render(model):
+    params, extra = started(model)
+    images = batch_of(model)["image"]
+    mean, drawn = model.encode(params, extra, images), model.encode(params, extra, images, KEY)
+    assert mean.shape == drawn.shape == (4, 3) and np.abs(mean - drawn).max() > 0.1
+    pictures = model.render(params, extra, mean * 30)
+    assert pictures.shape == images.shape and 0.3 < np.abs(pictures).max() <= 1
+
+
+def test_sample_is_a_rendered_prior(model):
+    params, extra = started(model)
+    want = model.render(params, extra, model.latents(KEY, 3))
+    np.testing.assert_array_equal(model.sample(params, extra, KEY, 3), want)
+
+
+def test_it_learns(model):
+    params, extra = jax.jit(model.init)(KEY)
+    optimizer, batch = optax.adam(3e-3), {"image": jnp.sign(batch_of(model)["image"]) * 0.9}
+
+    def step(carry, key):
+        params, state = carry
+        loss, grads = jax.value_and_grad(lambda p: model.loss(p, extra, batch, key, jnp.int32(0))[0])(params)
+        updates, state = optimizer.update(grads, state)
+        return (optax.apply_updates(params, updates), state), loss
+
+    run = jax.jit(lambda carry: jax.lax.scan(step, carry, jax.random.split(KEY, 150)))
+    _, losses = run((params, optimizer.init(params)))
+    assert losses[-10:].mean() < 0.8 * losses[:3].mean()
+
+
+def gradient(model, params, batch):
+    return jax.grad(lambda p: model.loss(p, {}, batch, KEY, jnp.int32(0))[0])(params)
+
+
+def test_a_population_is_its_members(model):
+    members = [started(model, seed)[0] for seed in range(2)]
+    run = lambda params: gradient(model, params, batch_of(model))
+    together = jax.jit(jax.vmap(run))(jax.tree.map(lambda *leaves: jnp.stack(leaves), *members))
+    alone = jax.jit(run)(members[1])
+    jax.tree.map(lambda a, b: np.testing.assert_allclose(a[1], b, atol=1e-4, rtol=1e-3), together, alone)
+
+
+def test_float64_parameters_give_float64_results(model):
+    params, _ = started(model)
+    single = jax.jit(lambda *args: gradient(model, *args))(params, batch_of(model))
+    with jax.enable_x64(True):
+        params = jax.tree.map(lambda leaf: jnp.asarray(leaf, jnp.float64), params)
+        double = jax.jit(lambda *args: gradient(model, *args))(params, batch_of(model, dtype=jnp.float64))
+        assert {leaf.dtype for leaf in jax.tree.leaves(double)} == {np.dtype("float64")}
+    jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, atol=1e-4, rtol=1e-3), single, double)
