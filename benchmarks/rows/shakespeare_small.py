@@ -74,6 +74,7 @@ ROW = Row(
     metric="validation loss",
     unit="nats/character",
     published=1.892,
-    source="nanoGPT (Karpathy), its small CPU shape, run on a 2-core CPU and measured by the same whole-split
-    protocol; " "its README prints 1.88, a sampled estimate", measure=measure,
+    source="nanoGPT (Karpathy), its small CPU shape, run on a 2-core CPU and measured by the same whole-split "
+    "protocol; its README prints 1.88, a sampled estimate",
+    measure=measure,
 )
