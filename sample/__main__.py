@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from sample.options import Options, check, target
+from zoo.codecs import CodecError
 from zoo.errors import UserError
 
 
@@ -16,16 +17,11 @@ def main(argv: list[str] | None = None) -> int:
         for path in draw(run, options):
             print(path)
         return 0
-    except UserError as error:
+    except (UserError, CodecError) as error:
         print(f"zoo-sample: {error}", file=sys.stderr)
         return 2
-    except ValueError as error:
-        from zoo.codecs import CodecError
-
-        if not isinstance(error, CodecError):
-            raise
-        print(f"zoo-sample: {error}", file=sys.stderr)
-        return 2
+    except KeyboardInterrupt:
+        return 130
 
 
 def parse(argv: list[str]) -> tuple[str, Options]:

@@ -43,16 +43,17 @@ def svg(curves: Sequence[Curve], *, unit: str = "loss") -> str:
         return ""
     smooth = [smoothed(curve.values) for curve in curves]
     axis = Axis.of(np.concatenate([values.ravel() for values in smooth]))
-    last = max(curve.steps[-1] for curve in curves)
-    x = lambda steps: LEFT + (WIDTH - LEFT - RIGHT) * np.asarray(steps) / last
-    parts = [*grid_lines(axis, last, x), *axis_names(unit, axis)]
+    steps = max(curve.steps[-1] for curve in curves)
+    x = lambda step: LEFT + (WIDTH - LEFT - RIGHT) * np.asarray(step) / steps
+    parts = [*grid_lines(axis, steps, x), *axis_names(unit, axis)]
     ends = []
     for index, (curve, values) in enumerate(zip(curves, smooth, strict=True)):
         colour = COLOURS[index % len(COLOURS)]
         for member in range(values.shape[1]):
             raw, line = (path(x(curve.steps), axis.place(column[:, member])) for column in (curve.values, values))
             parts.append(f'<path class="raw" d="{raw}" stroke="{colour}"/><path d="{line}" stroke="{colour}"/>')
-        ends.append((float(axis.place(np.nanmean(values[-1:]))), colour, curve.name))
+        alive = values[np.isfinite(values).any(axis=1)]
+        ends += [(float(axis.place(np.nanmean(last))), colour, curve.name) for last in alive[-1:]]
     parts += line_names(ends)
     return f'<svg class="curves" viewBox="0 0 {WIDTH} {HEIGHT}" role="img">{"".join(parts)}</svg>'
 
@@ -146,7 +147,7 @@ def axis_names(unit: str, axis: Axis) -> list[str]:
 def line_names(ends: Sequence[tuple[float, str, str]]) -> list[str]:
     """Each line's name at its end, kept apart from the others."""
     parts, before = [], -math.inf
-    for y, colour, name in sorted(end for end in ends if math.isfinite(end[0])):
+    for y, colour, name in sorted(ends):
         before = y = max(y, before + 17)
         parts.append(
             f'<text class="line" x="{WIDTH - RIGHT + 10}" y="{y + 4:.1f}" style="fill:{colour}">{escape(name)}</text>'

@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from zoo.codecs import CodecError
 from zoo.errors import UserError
 
 Budget = Mapping[str, str | int | float]
@@ -39,13 +40,13 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("--out", metavar="DIR", help="where to (default: runs/demo, or runs/demo-quick)")
     arguments = parser.parse_args(argv)
     folder = Path(arguments.out or ("runs/demo-quick" if arguments.quick else "runs/demo"))
-    from zoo.codecs import CodecError
-
     try:
         return run(folder, QUICK if arguments.quick else FULL)
     except (UserError, CodecError) as error:
         print(f"demo: {error}", file=sys.stderr)
         return 2
+    except KeyboardInterrupt:
+        return 130
 
 
 def run(folder: Path, budgets: Mapping[str, Budget]) -> int:
@@ -57,7 +58,6 @@ def run(folder: Path, budgets: Mapping[str, Budget]) -> int:
         code = train(folder, name, budget, stamp)
         if code:
             return code
-    say("drawing, and writing the report")
     path = show(folder, budgets, stamp["seconds"])
     say(f"done in {time.monotonic() - began:.0f} s. Open {path.resolve().as_uri()}")
     return 0
@@ -141,8 +141,10 @@ def show(folder: Path, budgets: Mapping[str, Budget], seconds: Mapping[str, floa
 
     stories = []
     for name in budgets:
+        say(f"{name}: drawing")
         draw = picture_exhibits if entry(name).data == "art" else music_exhibits
         stories.append(Story(folder / name, draw(folder / name), seconds.get(name)))
+    say("writing the report")
     trained = duration(sum(seconds.values()))
     lead = (
         "Two models that draw, after pictures made by formulas, and two that compose, after Bach's chorales: "

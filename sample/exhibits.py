@@ -13,7 +13,6 @@ from sample.options import Options
 from sample.report import Exhibit
 from sample.restore import made_by, open_run
 from train.data.source import Source, open_source
-from train.evaluate import examples
 from zoo.codecs.images import grid, write_png
 from zoo.codecs.media import PIECE, write_pieces
 
@@ -24,7 +23,7 @@ ENLARGED = 3  # screen pixels a pixel
 PIECES = 2
 LOOPS, THROUGH, FRAMES, FPS = 8, 6, 144, 24
 TEMPERATURE, TOP_P = 0.95, 0.95
-BARS, OPENING = 10, 2  # of a piece; of a chorale that a model goes on from
+BARS, OPENING = 8, 2  # of a piece; of a chorale that a model goes on from
 
 
 def picture_exhibits(folder: Path) -> tuple[Exhibit, ...]:
@@ -62,7 +61,7 @@ def picture_exhibits(folder: Path) -> tuple[Exhibit, ...]:
 
 def first(source: Source, count: int) -> dict[str, np.ndarray]:
     """The first examples of a source, as one batch."""
-    return {name: np.asarray(array) for name, array in next(examples(source, batch_size=count)).items()}
+    return {name: np.asarray(array) for name, array in source.read(np.arange(count, dtype=np.int32)).items()}
 
 
 def write_film(run: Any, stem: Path, meta: dict[str, Any]) -> Path:

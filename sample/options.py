@@ -72,6 +72,10 @@ def check(options: Options, media: str, name: str) -> None:
         value = getattr(options, option)
         if value is not None and value < least:
             raise UserError(f"{flag(option)} {value}: it must be at least {least}")
+    if options.seed >= 2**32:
+        raise UserError(f"--seed {options.seed}: it must be below 2**32")
+    if not 0.1 <= options.fps <= 1000:
+        raise UserError(f"--fps {options.fps:g}: it must be in 0.1 .. 1000")
     if not options.temperature > 0:
         raise UserError(f"--temperature {options.temperature:g}: it must be above 0; --greedy is its limit")
     if options.top_p is not None and not 0 < options.top_p <= 1:

@@ -62,7 +62,7 @@ def write_film(run: Any, options: Options, place: Target, meta: dict[str, Any]) 
     if options.images:
         raise UserError("--images writes pictures; leave it out for a film")
     through, loops = options.interpolate or THROUGH, options.n or 1
-    frames = options.frames or round(SECONDS_EACH * options.fps * through)
+    frames = options.frames or max(1, round(SECONDS_EACH * options.fps * through))
     images = film(
         run.model, run.params, run.extra, jax.random.key(options.seed), through=through, frames=frames, loops=loops
     )

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from sample import page
+from zoo.codecs import CodecError
 from zoo.errors import UserError
 
 RECENT = 3  # pieces of music shown when nobody chose
@@ -49,7 +50,8 @@ class Facts:
     seconds: float | None
     device: str
     versions: str
-    sha: str
+    sha: str | None
+    """Of the parameters as they were trained; None for a population."""
 
 
 def write_report(folder: Path, runs: Sequence[Story], *, title: str | None = None, lead: str | None = None) -> Path:
@@ -89,8 +91,8 @@ def overview(facts: Sequence[Facts]) -> str:
     return page.table(head, rows) + f"<p class='small'>{page.escape(common)}</p>"
 
 
-def sha(digest: str) -> str:
-    return page.code(f"{digest[:12]}…", title=digest)
+def sha(digest: str | None) -> str:
+    return "–" if digest is None else page.code(f"{digest[:12]}…", title=digest)
 
 
 def duration(seconds: float | None) -> str:
@@ -107,7 +109,7 @@ def unit_of(facts: Facts) -> str:
 
 
 def facts_of(story: Story) -> Facts:
-    """Opens the run; the checksum is of its parameters as they were trained."""
+    """Opens the run."""
     import jax
 
     from sample.restore import open_run
@@ -127,7 +129,7 @@ def facts_of(story: Story) -> Facts:
         seconds=trained_seconds(story.folder, options) if story.seconds is None else story.seconds,
         device=device(),
         versions=versions(),
-        sha=digest(run.raw),
+        sha=digest(run.raw) if run.config.members is None else None,
     )
 
 
@@ -242,8 +244,6 @@ def main(argv: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m sample.report", description="Writes RUN/report.html.")
     parser.add_argument("run", metavar="RUN", help="a run's folder")
     arguments = parser.parse_args(argv)
-    from zoo.codecs import CodecError
-
     try:
         folder = Path(arguments.run)
         if not (folder / "config.json").is_file():
@@ -253,6 +253,8 @@ def main(argv: list[str] | None = None) -> int:
     except (UserError, CodecError) as error:
         print(f"report: {error}", file=sys.stderr)
         return 2
+    except KeyboardInterrupt:
+        return 130
 
 
 if __name__ == "__main__":

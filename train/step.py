@@ -166,14 +166,22 @@ def dispatch(
 
     if jax.tree.leaves(inputs)[0].shape[0] > 1:
         return jax.lax.scan(body, state, inputs)
-    return once_in_a_loop(body, state, jax.tree.map(lambda leaf: leaf[0], inputs))
+    return first_of_two(body, state, inputs)
 
 
-def once_in_a_loop(body: Callable, state: State, one: Any) -> tuple[State, Any]:
-    """``scan`` over a single input, in a loop that XLA cannot see the end of: a loop that runs once by a known bound is
-    unrolled, fused with what surrounds it, and rounds differently."""
-    again = lambda carry: body(carry[0], one)
-    report = jax.tree.map(lambda leaf: jnp.zeros(leaf.shape, leaf.dtype), jax.eval_shape(body, state, one)[1])
-    bound = jax.lax.optimization_barrier(jnp.ones((), jnp.int32))
-    state, report = jax.lax.fori_loop(0, bound, lambda _, carry: again(carry), (state, report))
-    return state, jax.tree.map(lambda leaf: leaf[None], report)
+def first_of_two(body: Callable, state: State, inputs: Any) -> tuple[State, Any]:
+    """``scan`` over a single input [1, ...]. A loop of one turn is unrolled by XLA, fused with what surrounds it, and
+    rounds differently. So this is a loop over two inputs whose end XLA cannot see, and which comes after the first."""
+    two = jax.tree.map(lambda leaf: jnp.concatenate([leaf, leaf]), inputs)
+    one = jax.tree.map(lambda leaf: leaf[0], inputs)
+    empty = jax.tree.map(lambda leaf: jnp.zeros((2, *leaf.shape), leaf.dtype), jax.eval_shape(body, state, one)[1])
+
+    def turn(index: Array, carry: Any):
+        state, reports = carry
+        state, report = body(state, jax.tree.map(lambda leaf: jax.lax.dynamic_index_in_dim(leaf, index, 0, False), two))
+        put = lambda leaf, value: jax.lax.dynamic_update_index_in_dim(leaf, value, index, 0)
+        return state, jax.tree.map(put, reports, report)
+
+    end = jax.lax.optimization_barrier(jnp.ones((), jnp.int32))
+    state, reports = jax.lax.fori_loop(0, end, turn, (state, empty))
+    return state, jax.tree.map(lambda leaf: leaf[:1], reports)

@@ -15,8 +15,8 @@ import numpy as np
 from benchmarks.fit import fit
 from benchmarks.quality import Row
 from train.config import default_config
+from train.data.loader import sweep
 from train.data.source import open_source
-from train.evaluate import examples
 from train.fit import fit_to_data
 from train.optim import Optim
 from train.runs import sampling_params
@@ -40,7 +40,7 @@ def measure(data: Path, seed: int, budget: str) -> dict[str, Any]:
     params = sampling_params(state)
     estimate = jax.jit(lambda batch, key: model.log_likelihood(params, state.extra, batch, key, samples=SAMPLES))
     total, count = 0.0, 0
-    for number, batch in enumerate(examples(open_source(spec, "test"), batch_size=500)):
+    for number, batch in enumerate(sweep(open_source(spec, "test"), 500)):
         values = np.asarray(estimate(batch, jax.random.fold_in(jax.random.key(PIXELS), number)))
         total, count = total - float(values.sum()), count + len(values)
     value = total / count

@@ -8,11 +8,11 @@ import wave
 
 import numpy as np
 import pytest
+
 from sample import demo
 from sample.curves import Axis, Curve, loss_curves, nice, smoothed, svg
 from sample.report import main
 from train.__main__ import main as zoo_train
-
 from zoo.codecs import Notes, write_midi
 
 
@@ -21,7 +21,7 @@ def run(tmp_path_factory):
     """(a run's folder, the checksum that training printed)."""
     folder = tmp_path_factory.mktemp("report")
     rng = np.random.default_rng(0)
-    for number in range(4):
+    for number in range(10):
         start = np.repeat(np.arange(8) * 0.5, 2)
         write_midi(Notes(start, start + 0.5, rng.integers(48, 80, 16)), folder / f"{number}.mid")
     out = folder / "run"
@@ -71,7 +71,7 @@ def test_a_report_of_nothing_is_one_line(tmp_path, capsys):
     assert error.startswith("report: ") and error.count("\n") == 1 and "no config.json" in error
 
 
-# -- curves -------------------------------------------------------------------------------------------------------------
+# -- curves ------------------------------------------------------------------------------------------------------------
 
 
 def test_curves_are_read_from_the_log_one_a_player():
@@ -116,7 +116,7 @@ def test_a_flat_line_and_a_single_point_are_drawn_or_left_out():
     assert svg([Curve("gpt", np.array([1.0]), np.array([[2.0]]))]) == ""
 
 
-# -- the demo -----------------------------------------------------------------------------------------------------------
+# -- the demo ----------------------------------------------------------------------------------------------------------
 
 
 def test_the_demo_goes_on_replaces_or_keeps_its_hands_off(tmp_path, capsys):

@@ -9,10 +9,10 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+
 from sample.__main__ import main
 from sample.latent import closed_loop, slerp
 from train.__main__ import main as zoo_train
-
 from zoo.codecs import Notes, read_midi, write_midi
 from zoo.codecs.film import read_film
 from zoo.codecs.images import read_png, write_png
@@ -62,7 +62,7 @@ def drawn(capsys, *words: object) -> list[Path]:
     return paths
 
 
-# -- pictures -----------------------------------------------------------------------------------------------------------
+# -- pictures ----------------------------------------------------------------------------------------------------------
 
 
 def test_a_grid_says_how_it_was_made(runs, tmp_path, capsys):
@@ -119,7 +119,7 @@ def test_files_go_into_the_run_by_default(runs, capsys):
     assert path == runs / "vae" / "samples" / "sample_step2_seed0.png"
 
 
-# -- music --------------------------------------------------------------------------------------------------------------
+# -- music -------------------------------------------------------------------------------------------------------------
 
 
 def test_music_comes_to_read_to_hear_and_to_see(runs, tmp_path, capsys):
@@ -178,7 +178,7 @@ def test_a_continuation_begins_with_its_primer(runs, tmp_path, capsys):
     assert len(notes) > len(primer)
 
 
-# -- text ---------------------------------------------------------------------------------------------------------------
+# -- text --------------------------------------------------------------------------------------------------------------
 
 
 def test_text_goes_on_from_its_prompts(runs, tmp_path, capsys):
@@ -205,7 +205,7 @@ def test_samplers(runs, tmp_path, capsys):
     assert text("file", "--primer", tmp_path / "prompt.txt").startswith("lazy dog")
 
 
-# -- faults -------------------------------------------------------------------------------------------------------------
+# -- faults ------------------------------------------------------------------------------------------------------------
 
 FAULTS = {
     "no run": ("{runs}/nothing", "not a run folder"),
@@ -219,6 +219,8 @@ FAULTS = {
     "one file for many": ("{runs}/vae --images --out x.png", "--out be a folder"),
     "no samples": ("{runs}/vae -n 0", "at least 1"),
     "one latent": ("{runs}/vae --interpolate 1", "at least 2"),
+    "no time": ("{runs}/vae --interpolate 2 --fps 0", "--fps 0"),
+    "too large a seed": ("{runs}/vae --seed 4294967296", "below 2**32"),
     "no temperature": ("{runs}/lstm --temperature 0", "--greedy"),
     "a wrong top-p": ("{runs}/lstm --top-p 1.5", "at most 1"),
     "greedy and hot": ("{runs}/lstm --greedy --temperature 2", "leave out"),
@@ -253,7 +255,7 @@ def test_help_needs_no_jax():
     assert done.returncode == 0 and "--temperature" in done.stdout, done.stderr
 
 
-# -- latents ------------------------------------------------------------------------------------------------------------
+# -- latents -----------------------------------------------------------------------------------------------------------
 
 
 def test_slerp_goes_along_the_great_circle():

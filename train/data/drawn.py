@@ -8,15 +8,17 @@ from train.data.source import ENDLESS, Source
 from train.data.spec import Spec
 from train.data.splits import SPLITS
 from zoo.codecs.images import ImageCodec
+from zoo.errors import UserError
 
 SIZE = 32
 HELD_OUT = 1024
 
 
 def open_art(spec: Spec, split: str, *, image_size: int | None, length: int | None) -> Source:
-    """art?size=N&count=N. "train" never repeats a picture, or has ``count`` of them; "valid" and "test" have 1024 each,
-    or a tenth of ``count``. The splits share no picture."""
-    spec.allow("size", "count")
+    """art?size=N&count=N&family=NAME,NAME. "train" never repeats a picture, or has ``count`` of them; "valid" and "test" have 1024 each,
+    or a tenth of ``count``. The splits share no picture. ``family``: some of the families of formulas, not all."""
+    spec.allow("size", "count", "family")
+    families = chosen(spec)
     size = image_size or spec.integer("size", SIZE) or SIZE
     count = spec.integer("count", least=10)
     if split == "train":
@@ -30,7 +32,7 @@ def open_art(spec: Spec, split: str, *, image_size: int | None, length: int | No
         from zoo.algorithmic.art import draw
 
         key = jax.random.fold_in(jax.random.key(SPLITS.index(split)), index)
-        return {"image": draw(key, size).astype(np.float32)}
+        return {"image": draw(key, size, families).astype(np.float32)}
 
     return Source(
         spec=spec.text,
@@ -39,3 +41,14 @@ def open_art(spec: Spec, split: str, *, image_size: int | None, length: int | No
         fields={"image_size": size, "channels": 3},
         example=example,
     )
+
+
+def chosen(spec: Spec) -> tuple[str, ...]:
+    """The families of formulas that pictures are drawn of."""
+    from zoo.algorithmic.art import FAMILIES
+
+    names = tuple(spec.options.get("family", ",".join(FAMILIES)).split(","))
+    for name in names:
+        if name not in FAMILIES:
+            raise UserError(f"{spec.text}: no family {name!r}; there are {', '.join(FAMILIES)}")
+    return names

@@ -52,10 +52,11 @@ class Choice(NamedTuple):
     """A palette: float32 [SHADES + 1, 3]."""
 
 
-def choose(key: Array) -> Choice:
-    """Everything that makes the picture of a key, by one draw of random numbers."""
+def choose(key: Array, families: tuple[str, ...] = tuple(FAMILIES)) -> Choice:
+    """Everything that makes the picture of a key, one of ``families``, by one draw of random numbers."""
     which, colours, *_ = unit = jax.random.uniform(key, (2 + DIMENSION,), jnp.float32)
-    family = jnp.floor(which * len(FAMILIES)).astype(jnp.int32)
+    known = jnp.array([list(FAMILIES).index(name) for name in families], jnp.int32)
+    family = known[jnp.floor(which * len(families)).astype(jnp.int32)]
     return Choice(family, unit[2:], jnp.asarray(_COLOURS)[jnp.floor(colours * len(_COLOURS)).astype(jnp.int32)])
 
 
@@ -64,14 +65,14 @@ def label(key: Array) -> Array:
     return choose(key).family
 
 
-def draw(key: Array, size: int) -> Array:
-    """The picture of a key: float32 [size, size, 3] in [-1, 1]."""
-    return draw_labelled(key, size)[0]
+def draw(key: Array, size: int, families: tuple[str, ...] = tuple(FAMILIES)) -> Array:
+    """The picture of a key, one of ``families``: float32 [size, size, 3] in [-1, 1]."""
+    return draw_labelled(key, size, families)[0]
 
 
-def draw_labelled(key: Array, size: int) -> tuple[Array, Array]:
+def draw_labelled(key: Array, size: int, families: tuple[str, ...] = tuple(FAMILIES)) -> tuple[Array, Array]:
     """The picture of a key, as ``draw`` gives it, and its family, as ``label`` does."""
-    choice = choose(key)
+    choice = choose(key, families)
     any_family = partial(_paint, size=size)
     # Under vmap a switch computes every branch for every picture. On a CPU a loop over the batch, in which each picture
     # runs its own branch alone, takes a fifth of the time; an accelerator would spend more on launching its kernels.

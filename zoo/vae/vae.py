@@ -12,6 +12,7 @@ from zoo.errors import UserError
 from zoo.losses import bernoulli_nll, gaussian_kl, gaussian_nll
 from zoo.model import Array, Batch, Extra, Metrics, Params, Phase
 from zoo.nn import compute_dtype
+from zoo.vae.flow import Flow
 from zoo.vae.networks import ConvDecoder, ConvEncoder, DenseDecoder, DenseEncoder
 
 LATENT, PIXELS = range(2)  # what the step's key is folded with
@@ -44,6 +45,9 @@ class VAE:
     so that reconstruction and KL find their balance whatever the size and the contrast of the pictures."""
     beta: float = 1.0
     """Weight of the KL (Higgins et al. 2017, equation 4)."""
+    flow: int = 0
+    """Couplings between z and N(0, I): a learnt prior (see ``zoo.vae.flow``). What goes in and out of the model as a
+    latent is on the normal's side."""
     dtype: str = "float32"
     """Compute dtype; parameters are float32."""
 
@@ -73,14 +77,22 @@ class VAE:
         network = ConvDecoder if self.network == "conv" else DenseDecoder
         return network(self.image_size, self.channels, self.width, compute_dtype(self.dtype))
 
+    @property
+    def prior(self) -> Flow:
+        return Flow(self.flow, compute_dtype(self.dtype))
+
     def init(self, key: Array, batch: Batch | None = None) -> tuple[Params, Extra]:
         del batch
-        keys = jax.random.split(key)
+        keys = jax.random.split(key, 3)
         image = jnp.zeros((1, self.image_size, self.image_size, self.channels))
-        encoder = self.encoder.init(keys[0], image)["params"]
-        decoder = self.decoder.init(keys[1], jnp.zeros((1, self.latent_size)))["params"]
-        learnt = self.likelihood == "gaussian" and self.sigma is None
-        return {"vae": {"encoder": encoder, "decoder": decoder, **({"sigma": jnp.zeros(())} if learnt else {})}}, {}
+        latent = jnp.zeros((1, self.latent_size))
+        encoder, decoder = self.encoder.init(keys[0], image)["params"], self.decoder.init(keys[1], latent)["params"]
+        tree = {"encoder": encoder, "decoder": decoder}
+        if self.flow:
+            tree["flow"] = self.prior.init(keys[2], latent)["params"]
+        if self.likelihood == "gaussian" and self.sigma is None:
+            tree["sigma"] = jnp.zeros(())
+        return {"vae": tree}, {}
 
     def batch_spec(self, batch_size: int) -> dict[str, jax.ShapeDtypeStruct]:
         shape = (batch_size, self.image_size, self.image_size, self.channels)
@@ -115,8 +127,9 @@ class VAE:
         def log_weight(key: Array) -> Array:
             noise = jax.random.normal(key, mean.shape, jnp.float32)
             z = mean + jnp.exp(log_variance / 2) * noise
-            prior_over_posterior = jnp.sum(jnp.square(noise) - jnp.square(z) + log_variance, axis=-1) / 2
-            return prior_over_posterior - self._nll(params, z, x)
+            latent, log_determinant = self._flow(params, z)
+            prior_over_posterior = jnp.sum(jnp.square(noise) - jnp.square(latent) + log_variance, axis=-1) / 2
+            return prior_over_posterior + log_determinant - self._nll(params, z, x)
 
         keys = jax.random.split(jax.random.fold_in(key, LATENT), samples)
         return jax.nn.logsumexp(jax.lax.map(log_weight, keys), axis=0) - math.log(samples)
@@ -126,15 +139,17 @@ class VAE:
         return jax.random.normal(key, (n, self.latent_size), jnp.float32)
 
     def encode(self, params: Params, extra: Extra, x: Array, key: Array | None = None) -> Array:
-        """x [B, H, W, C] in [-1, 1] -> a draw from q(z | x), or its mean without a key: [B, Z]."""
+        """x [B, H, W, C] in [-1, 1] -> the latent of a draw from q(z | x), or of its mean without a key: [B, Z]."""
         del extra
         mean, log_variance = self._posterior(params, (x + 1) / 2 if self.likelihood == "bernoulli" else x)
-        return mean if key is None else _draw(mean, log_variance, key)
+        z = mean if key is None else _draw(mean, log_variance, key)
+        return self._flow(params, z)[0]
 
     def render(self, params: Params, extra: Extra, latent: Array) -> Array:
         """[n, Z] -> the mean picture of each latent, [n, H, W, C] in [-1, 1]."""
         del extra
-        output = self._decode(params, latent)
+        z, _ = self._flow(params, latent, inverse=True)
+        output = self._decode(params, z)
         return jnp.tanh(output / 2) if self.likelihood == "bernoulli" else jnp.clip(output, -1, 1)
 
     def sample(self, params: Params, extra: Extra, key: Array, n: int) -> Array:
@@ -142,11 +157,15 @@ class VAE:
         return self.render(params, extra, self.latents(key, n))
 
     def _terms(self, params: Params, image: Array, key: Array) -> tuple[Array, Array]:
-        """-log p(x | z) of one draw of z, and the KL: each [B]."""
+        """-log p(x | z) and the KL, of one draw of z: each [B]."""
         x = self._target(image, jax.random.fold_in(key, PIXELS))
         mean, log_variance = self._posterior(params, x)
         z = _draw(mean, log_variance, jax.random.fold_in(key, LATENT))
-        return self._nll(params, z, x), gaussian_kl(mean, log_variance)
+        if not self.flow:
+            return self._nll(params, z, x), gaussian_kl(mean, log_variance)
+        latent, log_determinant = self._flow(params, z)
+        kl = jnp.sum(jnp.square(latent) - 1 - log_variance, axis=-1) / 2 - log_determinant  # q's entropy is exact
+        return self._nll(params, z, x), kl
 
     def _target(self, image: Array, key: Array) -> Array:
         """What is encoded and reconstructed: [-1, 1] as it is, or as probabilities, or as black and white pixels."""
@@ -162,6 +181,10 @@ class VAE:
 
     def _decode(self, params: Params, z: Array) -> Any:
         return self.decoder.apply({"params": params["vae"]["decoder"]}, z)
+
+    def _flow(self, params: Params, x: Array, *, inverse: bool = False) -> Any:
+        """z to a latent, or back, and the log determinant."""
+        return self.prior.apply({"params": params["vae"].get("flow", {})}, x, inverse=inverse)
 
     def _nll(self, params: Params, z: Array, x: Array) -> Array:
         output = self._decode(params, z)
