@@ -69,6 +69,7 @@ def test_a_grid_says_how_it_was_made(runs, tmp_path, capsys):
     (path,) = drawn(capsys, runs / "vae", "-n", 6, "--seed", 3, "--out", tmp_path / "grid.png")
     pixels, meta = read_png(path)
     assert pixels.shape == (2 * (SIDE + 2) + 2, 3 * (SIDE + 2) + 2, 3)
+    assert (pixels[-2 - SIDE : -2, -2 - SIDE : -2] < 255).any()  # the sixth is there
     expected = {"model": "vae-conv", "run": str(runs / "vae"), "step": 2, "seed": 3, "options": {"n": 6}}
     assert expected.items() <= meta.items()
 
@@ -111,7 +112,9 @@ def test_reconstructions_lie_below_what_they_were_made_of(runs, tmp_path, capsys
     np.testing.assert_array_equal(pixels[2 : 2 + SIDE, 2 : 2 + SIDE], read_png(source)[0])
     assert np.any(pixels[4 + SIDE : -2, 2 : 2 + SIDE] != read_png(source)[0])
     (path,) = drawn(capsys, runs / "vae", "--reconstruct", runs / "pictures", "-n", 5, "--out", tmp_path / "five.png")
-    assert read_png(path)[0].shape == (2 * (SIDE + 2) + 2, 5 * (SIDE + 2) + 2, 3)
+    pixels, _ = read_png(path)
+    assert pixels.shape == (2 * (SIDE + 2) + 2, 5 * (SIDE + 2) + 2, 3)
+    np.testing.assert_array_equal(pixels[2 : 2 + SIDE, -2 - SIDE : -2], read_png(runs / "pictures" / "2.png")[0])
 
 
 def test_files_go_into_the_run_by_default(runs, capsys):

@@ -14,7 +14,9 @@ from zoo.algorithmic.colour import PALETTES, SHADES, from_oklab, palette, ramp, 
 KEYS = jax.random.split(jax.random.key(0), 24)
 COLOURS = jnp.asarray(palette(PALETTES["great wave"]))
 batched = jax.jit(jax.vmap(partial(art.draw_labelled, size=32)))
-every_branch = jax.jit(jax.vmap(lambda key: art._paint(art.choose(key), size=32)))
+ALL = tuple(art.FAMILIES)
+everything = jax.jit(jax.vmap(partial(art.draw_labelled, size=32, families=ALL)))
+every_branch = jax.jit(jax.vmap(lambda key: art._paint(art.choose(key, ALL), size=32, families=ALL)))
 
 
 def units(n: int) -> jax.Array:
@@ -45,13 +47,17 @@ def test_alone_as_in_a_batch():
         assert alone_label == label == art.label(key)
 
 
-def test_every_family_is_reached_and_named():
-    labels = np.asarray(jax.vmap(art.label)(jax.random.split(jax.random.key(2), 300)))
-    assert set(labels.tolist()) == set(range(len(art.FAMILIES)))
-    assert np.bincount(labels).min() > 300 / len(art.FAMILIES) / 2
-    picture, choice, name = batched(KEYS)[0][0], art.choose(KEYS[0]), list(art.FAMILIES)[art.label(KEYS[0])]
-    painted = jax.jit(partial(art.paint, name, size=32))(choice.unit, choice.colours)
-    np.testing.assert_allclose(painted, picture, atol=1e-5, err_msg=name)
+def test_families_as_asked_for():
+    keys = jax.random.split(jax.random.key(2), 300)
+    for families in (art.TRAINING, ALL, ("glass", "flow")):
+        labels = np.asarray(jax.vmap(partial(art.label, families=families))(keys))
+        assert set(labels.tolist()) == set(range(len(families)))
+        assert np.bincount(labels).min() > 300 / len(families) / 2
+    pictures, labels = everything(KEYS)
+    for index in (0, 1):
+        choice, name = art.choose(KEYS[index], ALL), ALL[labels[index]]
+        painted = jax.jit(partial(art.paint, name, size=32))(choice.unit, choice.colours)
+        np.testing.assert_allclose(painted, pictures[index], atol=1e-5, err_msg=name)
 
 
 def test_the_form_for_accelerators_draws_the_same_and_is_slower_here():
@@ -60,8 +66,8 @@ def test_the_form_for_accelerators_draws_the_same_and_is_slower_here():
         jax.block_until_ready(draw(KEYS))
         return time.perf_counter() - start
 
-    np.testing.assert_allclose(every_branch(KEYS), batched(KEYS)[0], atol=1e-4)
-    taken = [(seconds(batched), seconds(every_branch)) for _ in range(10)]
+    np.testing.assert_allclose(every_branch(KEYS), everything(KEYS)[0], atol=1e-4)
+    taken = [(seconds(everything), seconds(every_branch)) for _ in range(10)]
     own, every = np.min(taken, axis=0)
     assert own < every / 1.5, f"{own * 1000:.1f} ms against {every * 1000:.1f} ms"
 

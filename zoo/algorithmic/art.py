@@ -37,6 +37,10 @@ FAMILIES: dict[str, Family] = {
     "mosaic": Family(mosaic.Mosaic, mosaic.paint),
     "glass": Family(glass.Glass, glass.paint),
 }
+TRAINING = ("ridges", "spiral", "bloom")
+"""What is drawn unless other families are asked for: pictures composed about a horizon or a centre, which a small model
+learns in minutes. Of all seven together it learns little but the colours."""
+
 DIMENSION = max(dimension(family.parameters) for family in FAMILIES.values())
 _COLOURS = np.stack([palette(colours) for colours in PALETTES.values()])
 
@@ -45,39 +49,38 @@ class Choice(NamedTuple):
     """What a key draws."""
 
     family: Array
-    """Which of FAMILIES, in their order: int32 []."""
+    """Which of the families that it was to choose from, in their order: int32 []."""
     unit: Array
     """Where in the unit cube: float32 [DIMENSION]."""
     colours: Array
     """A palette: float32 [SHADES + 1, 3]."""
 
 
-def choose(key: Array, families: tuple[str, ...] = tuple(FAMILIES)) -> Choice:
-    """Everything that makes the picture of a key, one of ``families``, by one draw of random numbers."""
+def choose(key: Array, families: tuple[str, ...] = TRAINING) -> Choice:
+    """Everything that makes the picture of a key, by one draw of random numbers."""
     which, colours, *_ = unit = jax.random.uniform(key, (2 + DIMENSION,), jnp.float32)
-    known = jnp.array([list(FAMILIES).index(name) for name in families], jnp.int32)
-    family = known[jnp.floor(which * len(families)).astype(jnp.int32)]
+    family = jnp.floor(which * len(families)).astype(jnp.int32)
     return Choice(family, unit[2:], jnp.asarray(_COLOURS)[jnp.floor(colours * len(_COLOURS)).astype(jnp.int32)])
 
 
-def label(key: Array) -> Array:
-    """Which of FAMILIES, in their order, the picture of a key belongs to: int32 []."""
-    return choose(key).family
+def label(key: Array, families: tuple[str, ...] = TRAINING) -> Array:
+    """Which of ``families``, in their order, the picture of a key belongs to: int32 []."""
+    return choose(key, families).family
 
 
-def draw(key: Array, size: int, families: tuple[str, ...] = tuple(FAMILIES)) -> Array:
-    """The picture of a key, one of ``families``: float32 [size, size, 3] in [-1, 1]."""
+def draw(key: Array, size: int, families: tuple[str, ...] = TRAINING) -> Array:
+    """The picture of a key, of one of ``families``: float32 [size, size, 3] in [-1, 1]."""
     return draw_labelled(key, size, families)[0]
 
 
-def draw_labelled(key: Array, size: int, families: tuple[str, ...] = tuple(FAMILIES)) -> tuple[Array, Array]:
+def draw_labelled(key: Array, size: int, families: tuple[str, ...] = TRAINING) -> tuple[Array, Array]:
     """The picture of a key, as ``draw`` gives it, and its family, as ``label`` does."""
     choice = choose(key, families)
-    any_family = partial(_paint, size=size)
+    switched = partial(_paint, size=size, families=families)
     # Under vmap a switch computes every branch for every picture. On a CPU a loop over the batch, in which each picture
-    # runs its own branch alone, takes a fifth of the time; an accelerator would spend more on launching its kernels.
-    one_by_one = jax.custom_batching.sequential_vmap(any_family)
-    return jax.lax.platform_dependent(choice, cpu=one_by_one, default=any_family), choice.family
+    # runs its own branch alone, takes a fraction of the time; an accelerator would spend more on launching its kernels.
+    one_by_one = jax.custom_batching.sequential_vmap(switched)
+    return jax.lax.platform_dependent(choice, cpu=one_by_one, default=switched), choice.family
 
 
 def paint(name: str, unit: Array, colours: Array, *, size: int) -> Array:
@@ -90,5 +93,5 @@ def paint(name: str, unit: Array, colours: Array, *, size: int) -> Array:
     return 2 * jnp.clip(picture, 0, 1) - 1
 
 
-def _paint(choice: Choice, *, size: int) -> Array:
-    return jax.lax.switch(choice.family, [partial(paint, name, size=size) for name in FAMILIES], *choice[1:])
+def _paint(choice: Choice, *, size: int, families: tuple[str, ...]) -> Array:
+    return jax.lax.switch(choice.family, [partial(paint, name, size=size) for name in families], *choice[1:])

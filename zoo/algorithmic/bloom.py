@@ -22,10 +22,10 @@ LIGHT = 2.2  # radians: it comes from the upper left
 class Bloom(NamedTuple):
     """What tells one flower from another."""
 
-    x: Annotated[Array, Between(-0.15, 0.15)]
-    y: Annotated[Array, Between(-0.15, 0.15)]
+    x: Annotated[Array, Between(-0.08, 0.08)]
+    y: Annotated[Array, Between(-0.08, 0.08)]
     """Where its heart is."""
-    petals: Annotated[Array, Between(3.51, 9.49)]
+    petals: Annotated[Array, Between(3.51, 7.49)]
     """How many, rounded."""
     angle: Annotated[Array, Between(0, 2 * pi)]
     """Where the first one points, radians."""
@@ -33,7 +33,7 @@ class Bloom(NamedTuple):
     """n2: the larger, the narrower the petals."""
     depth: Annotated[Array, Between(0.15, 0.42)]
     """1 / n1: how deeply they are cut."""
-    size: Annotated[Array, Between(0.75, 1.05)]
+    size: Annotated[Array, Between(0.8, 1.0)]
     """Radius of the largest layer."""
     heart: Annotated[Array, Between(0.08, 0.16)]
     """Radius of the disc in the middle."""

@@ -18,10 +18,10 @@ from zoo.algorithmic.colour import accent, lit, over, ramp
 class Spiral(NamedTuple):
     """What tells one spiral from another."""
 
-    x: Annotated[Array, Between(-0.45, 0.45)]
-    y: Annotated[Array, Between(-0.45, 0.45)]
+    x: Annotated[Array, Between(-0.15, 0.15)]
+    y: Annotated[Array, Between(-0.15, 0.15)]
     """Where the eye is."""
-    arms: Annotated[Array, Between(-0.49, 6.49)]
+    arms: Annotated[Array, Between(-0.49, 4.49)]
     """How many, rounded; none gives rings."""
     twist: Annotated[Array, Between(-7, 7)]
     """Radians of the phase for each e-fold of the radius."""
