@@ -8,7 +8,7 @@ import jax
 from train.config import Config
 from train.data.loader import Loader
 from train.engine import Engine
-from train.placement import merge_report, place
+from train.placement import read_report, place
 from train.step import State
 from zoo.errors import UserError
 
@@ -35,7 +35,7 @@ def fit(
         state, report = engine.compiled(state, tables, engine.inputs([loader], step, count))
         if check is not None and every is not None and (step + count) % every == 0:
             check(step + count, state)
-    _, failed = merge_report(engine.placement, report)
+    _, failed = read_report(engine.placement, report)
     if failed.max() >= 0:
         raise UserError(f"{config.name} met a NaN or Inf at step {int(state.step) + 1}")
     return state

@@ -17,11 +17,17 @@ Budget = Mapping[str, str | int | float]
 
 # What each run is told: the options of zoo-train.
 FULL: Mapping[str, Budget] = {
-    "dcgan": {"data": "art", "steps": 1600, "batch-size": 64, "model.width": 32, "ema": 0.995},
-    "vae-conv": {"data": "art", "steps": 1600, "batch-size": 64, "model.width": 32},
+    "dcgan": {
+        "data": "art?family=ridges,bloom", "steps": 3000, "batch-size": 32, "model.width": 32, "ema": 0.995,
+        "optim.learning-rate": 8e-4,
+    },
+    "vae-conv": {
+        "data": "art?family=ridges,bloom", "steps": 2500, "batch-size": 32, "model.width": 32, "model.latent-size": 32,
+        "ema": 0.99, "optim.learning-rate": 2e-3,
+    },
     "gpt": {"data": "bach?steps=2", "steps": 1000, "batch-size": 16, "model.context": 128, "model.width": 128},
     "lstm": {"data": "bach?steps=2", "steps": 1200, "batch-size": 32, "model.context": 128, "model.width": 192},
-}
+}  # fmt: skip
 QUICK: Mapping[str, Budget] = {
     "dcgan": {"data": "art", "steps": 20, "batch-size": 16, "model.width": 8, "model.image-size": 16},
     "vae-conv": {"data": "art", "steps": 20, "batch-size": 16, "model.width": 8, "model.image-size": 16},

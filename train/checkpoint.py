@@ -1,13 +1,18 @@
 """Checkpoints: Orbax's asynchronous manager, and what it leaves out.
 
-Orbax restores a flipped byte without a word and does not look further when the newest checkpoint is broken. Here each
-leaf has a checksum that is computed on the device, and `restore` goes back to the newest checkpoint that verifies.
+Orbax saves, in the background and atomically. But it restores a flipped byte without a word, and does not look further
+when the newest checkpoint is broken. Here each leaf has a checksum that is computed on the device, and
+`Checkpoints.restore` goes back to the newest checkpoint that verifies.
 """
 
 import contextlib
+import functools
+import json
 import logging
 import os
 import shutil
+import sys
+import zlib
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -16,66 +21,99 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from train.processes import on_host
 from zoo.errors import UserError
 
 FORMAT = 1
+LONG = 200  # letters that a cause may have
 
 
 class Checkpoints:
-    """The checkpoints of one run folder. Every process of a run opens it and calls the same methods."""
+    """The checkpoints of one run folder. Every process of a run calls the same methods.
+
+    Nothing is written before the first `save`, so that others may read while a run goes on.
+    """
 
     def __init__(self, folder: Path, *, keep: int = 3):
+        self.folder, self.keep = folder.absolute(), keep
+        self._last: int | None = None
+
+    @functools.cached_property
+    def _manager(self) -> Any:
         import orbax.checkpoint as ocp
 
-        logging.getLogger("absl").setLevel(logging.ERROR)
-        self.folder, self._ocp = folder.absolute(), ocp
+        hush_orbax()
         options = ocp.CheckpointManagerOptions(
-            max_to_keep=keep, create=True, cleanup_tmp_directories=True, enable_async_checkpointing=True
+            preservation_policy=ocp.checkpoint_managers.LatestN(self.keep),
+            cleanup_tmp_directories=True,
+            lightweight_initialize=True,
         )
-        with told(f"cannot open {folder}"):
-            self._manager = ocp.CheckpointManager(self.folder, options=options)
+        # The layout that `read_leaves` reads, whatever Orbax's own choice may become.
+        handlers = {
+            "state": ocp.PyTreeCheckpointHandler(use_ocdbt=True, use_zarr3=False),
+            "meta": ocp.JsonCheckpointHandler(),
+        }
+        return ocp.CheckpointManager(self.folder, options=options, item_handlers=handlers)
 
     def save(self, step: int, state: Any) -> None:
-        """Starts to save; returns when the state may change again. A state that holds a NaN is refused."""
+        """Starts to save; returns when the state may change again. Does nothing where ``step`` was saved last.
+
+        Raises UserError where the disk refuses, also what an earlier save could not finish, and for a state that holds
+        a NaN: that is never saved.
+        """
+        import orbax.checkpoint as ocp
+
+        if step == self._last:
+            return
         leaves = flatten(state)
         sums, finite = jax.device_get(jax.jit(summarize)(leaves))
         if not finite:
-            raise UserError(f"the state of step {step} holds a NaN or Inf and was not saved; lower --optim.learning-rate")
-        described = {name: [list(leaf.shape), str(leaf.dtype), int(sums[name])] for name, leaf in leaves.items()}
-        args = self._ocp.args
-        with told(f"cannot save step {step} in {self.folder}"):
-            self._manager.save(
-                step,
-                args=args.Composite(
-                    state=args.StandardSave(leaves), meta=args.JsonSave({"format": FORMAT, "leaves": described})
-                ),
-                force=True,
+            raise UserError(
+                f"the state of step {step} holds a NaN or Inf and was not saved; try a lower --optim.learning-rate"
             )
+        described = {name: [list(leaf.shape), str(leaf.dtype), int(sums[name])] for name, leaf in leaves.items()}
+        args = ocp.args.Composite(state=ocp.args.PyTreeSave(leaves), meta=ocp.args.JsonSave(sealed(described)))
+        with told(f"cannot save in {self.folder}"):
+            self._manager.save(step, args=args, force=True)
+        self._last = step
+
+    def check(self) -> None:
+        """UserError where a save that was started has failed since."""
+        if "_manager" in vars(self):
+            with told(f"cannot save in {self.folder}"):
+                self._manager.check_for_errors()
 
     def wait(self) -> None:
         """Until what was started is on the disk."""
-        with told(f"cannot save in {self.folder}"):
-            self._manager.wait_until_finished()
-            self._manager.check_for_errors()
+        if "_manager" in vars(self):
+            with told(f"cannot save in {self.folder}"):
+                self._manager.wait_until_finished()
+        self.check()
 
     def close(self) -> None:
-        with contextlib.suppress(Exception):
-            self._manager.close()
+        if "_manager" in vars(self):
+            with contextlib.suppress(Exception):
+                self._manager.close()
 
     def steps(self) -> list[int]:
         """Steps that were saved, newest first."""
-        return sorted(self._manager.all_steps(read=True), reverse=True)
+        if not self.folder.is_dir():
+            return []
+        return sorted((int(entry.name) for entry in self.folder.iterdir() if entry.name.isdecimal()), reverse=True)
 
-    def restore(self, abstract: Any, *, report: Any = print) -> tuple[int, Any] | None:
+    def restore(self, abstract: Any, *, report: Any = print, mend: bool = False) -> tuple[int, Any] | None:
         """(step, state) of the newest checkpoint that verifies, or None where there is none.
 
-        abstract: ShapeDtypeStructs with shardings. Damaged checkpoints are named to ``report`` and put aside.
+        abstract: ShapeDtypeStructs with shardings. Damaged checkpoints are named to ``report``; ``mend`` puts them
+        aside, so that their steps can be saved again. Raises UserError where all are damaged or another model's.
         """
         damaged = []
         for step in self.steps():
             found = self._verified(step, abstract)
             if not isinstance(found, str):
-                self._put_aside(damaged)
+                if mend and damaged:
+                    self._put_aside(damaged)
+                self._last = step
                 return step, found
             report(f"checkpoint {step} is damaged ({found}); trying an older one")
             damaged.append(step)
@@ -85,40 +123,85 @@ class Checkpoints:
 
     def _verified(self, step: int, abstract: Any) -> Any:
         """The state of ``step``, or a string that says what is damaged."""
-        args, want = self._ocp.args, flatten(abstract)
+        folder, want = self.folder / str(step), flatten(abstract)
         try:
-            meta = self._manager.restore(step, args=args.Composite(meta=args.JsonRestore()))["meta"]
-            leaves = meta["leaves"]
-        except Exception as error:
-            return f"meta: {first_line(error)}"
+            leaves = unsealed(json.loads((folder / "meta" / "metadata").read_text()))
+        except (OSError, ValueError, TypeError, KeyError):
+            return "its list of contents cannot be read"
         difference = describe_difference(leaves, want)
         if difference:
             raise UserError(f"the checkpoints in {self.folder} are of another model: {difference}")
         try:
-            found = self._manager.restore(step, args=args.Composite(state=args.StandardRestore(want)))["state"]
-            sums, finite = jax.device_get(jax.jit(summarize)(found))
-        except Exception as error:
-            return first_line(error)
+            found = read_leaves(folder / "state", want)
+        except ValueError as error:
+            return str(error)
+        sums, finite = jax.device_get(jax.jit(summarize)(found))
         wrong = [name for name, (_, _, checksum) in leaves.items() if int(sums[name]) != checksum]
         if wrong or not finite:
             return f"{wrong[0] if wrong else 'a NaN'} does not verify"
         return unflatten(found, abstract)
 
     def _put_aside(self, damaged: list[int]) -> None:
-        """Renames damaged checkpoints, so that their steps can be saved again."""
-        if not damaged:
-            return
+        """Renames damaged checkpoints."""
         if jax.process_index() == 0:
             for step in damaged:
                 aside = self.folder.parent / f"damaged-checkpoint-{step}"
                 shutil.rmtree(aside, ignore_errors=True)
-                with contextlib.suppress(OSError):
+                with told(f"cannot put {self.folder / str(step)} aside"):
                     os.replace(self.folder / str(step), aside)
         if jax.process_count() > 1:
             from jax.experimental import multihost_utils
 
             multihost_utils.sync_global_devices("damaged checkpoints are aside")
-        self._manager.reload()
+
+
+def read_leaves(folder: Path, want: dict[str, Any]) -> dict[str, jax.Array]:
+    """The arrays that Orbax wrote into ``folder``, each where its sharding in ``want`` has it. ValueError names one that
+    cannot be read.
+
+    Read here, and not by Orbax, because that prints thousands of lines when a file is broken.
+    """
+    import tensorstore
+
+    files = {"driver": "ocdbt", "base": {"driver": "file", "path": f"{folder}/"}}
+
+    def read(name: str, leaf: Any) -> jax.Array:
+        try:
+            stored = tensorstore.open({"driver": "zarr", "kvstore": {**files, "path": f"{name}/"}}).result()
+            return jax.make_array_from_callback(leaf.shape, leaf.sharding, lambda index: stored[index].read().result())
+        except Exception as error:
+            raise ValueError(f"{name} cannot be read") from error
+
+    return {name: read(name, leaf) for name, leaf in want.items()}
+
+
+def sealed(leaves: dict[str, list]) -> dict[str, Any]:
+    """What a checkpoint says of itself: {name: [shape, dtype, checksum]}, with a checksum of that."""
+    return {"format": FORMAT, "leaves": leaves, "checksum": zlib.crc32(json.dumps(leaves, sort_keys=True).encode())}
+
+
+def unsealed(meta: dict[str, Any]) -> dict[str, list]:
+    """The inverse of `sealed`. ValueError where it does not verify, UserError where another version wrote it."""
+    if meta["checksum"] != zlib.crc32(json.dumps(meta["leaves"], sort_keys=True).encode()):
+        raise ValueError("it does not verify")
+    if meta["format"] != FORMAT:
+        raise UserError(f"the checkpoints have format {meta['format']}, this version of artzoo reads {FORMAT}")
+    return meta["leaves"]
+
+
+@functools.cache
+def hush_orbax() -> None:
+    """Keeps libraries from printing what is raised as well: Orbax logs it, asyncio names each write that nobody waits for
+    any more, and tensorstore calls back into an event loop that a failed save has closed, which Python reports."""
+    logging.getLogger("absl").addFilter(lambda record: "orbax" not in record.pathname)
+    logging.getLogger("asyncio").addFilter(lambda record: "never retrieved" not in record.getMessage())
+    before = sys.unraisablehook
+
+    def hook(unraisable: Any) -> None:
+        if str(unraisable.exc_value) != "Event loop is closed":
+            before(unraisable)
+
+    sys.unraisablehook = hook
 
 
 @contextlib.contextmanager
@@ -129,18 +212,24 @@ def told(what: str) -> Iterator[None]:
     except UserError:
         raise
     except Exception as error:
-        raise UserError(f"{what}: {first_line(error)}; make room or choose another --out, then go on with --resume") from error
+        raise UserError(
+            f"{what}: {first_line(error)}; make room or choose another --out, then go on with --resume"
+        ) from error
 
 
 def first_line(error: BaseException) -> str:
     """The cause that lies deepest, in one short line."""
     while (error.__cause__ or error.__context__) is not None:
         error = error.__cause__ or error.__context__  # type: ignore[assignment]
-    lines = str(error).strip().splitlines() or [type(error).__name__]
-    return lines[0][:200]
+    if isinstance(error, OSError) and error.strerror:
+        return error.strerror
+    line = (str(error).strip().splitlines() or [type(error).__name__])[0]
+    if "os_error_code" in line:  # tensorstore's; the cause stands last
+        line = line.split(" [os_error_code")[0].rsplit(": ", 1)[-1]
+    return line if len(line) <= LONG else "... " + line[-LONG:]
 
 
-# -- trees as flat dicts ------------------------------------------------------------------------------------------------
+# -- trees as flat dicts -----------------------------------------------------------------------------------------------
 
 
 def flatten(tree: Any) -> dict[str, Any]:
@@ -160,7 +249,7 @@ def unflatten(leaves: dict[str, Any], like: Any) -> Any:
 
 
 def is_key(leaf: Any) -> bool:
-    return jax.dtypes.issubdtype(leaf.dtype, jax.dtypes.prng_key)
+    return jnp.issubdtype(leaf.dtype, jax.dtypes.prng_key)
 
 
 def key_bits(leaf: Any) -> Any:
@@ -183,6 +272,12 @@ def describe_difference(saved: dict[str, list], want: dict[str, Any]) -> str | N
             return f"{name} is {dtype}{list(shape)} there and {leaf.dtype}{list(leaf.shape)} here"
     more = [name for name in saved if name not in want]
     return f"they also hold {more[0]}" if more else None
+
+
+def difference_of(there: Any, here: Any) -> str | None:
+    """What first differs in names, shapes and dtypes between two trees of arrays."""
+    named = {name: [list(leaf.shape), str(leaf.dtype)] for name, leaf in flatten(there).items()}
+    return describe_difference(named, flatten(here))
 
 
 def summarize(leaves: dict[str, Any]) -> tuple[dict[str, Any], Any]:
@@ -213,13 +308,9 @@ def digest(params: Any) -> str:
     """sha256 over the names, shapes, dtypes and bytes of all parameters: two runs compared by eye."""
     import hashlib
 
-    if jax.process_count() > 1:
-        from jax.experimental import multihost_utils
-
-        params = multihost_utils.process_allgather(params, tiled=True)
     sha = hashlib.sha256()
-    for name, leaf in sorted(flatten(params).items()):
-        array = np.ascontiguousarray(np.asarray(leaf))
+    for name, leaf in sorted(flatten(on_host(params)).items()):
+        array = np.asarray(leaf)
         sha.update(f"{name} {array.shape} {array.dtype}\n".encode())
         sha.update(array.tobytes())
     return sha.hexdigest()

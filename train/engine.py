@@ -2,7 +2,7 @@
 
 import functools
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +10,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from train.checkpoint import difference_of
 from train.config import Config, with_member
 from train.optim import build_all
 from train.placement import (
@@ -23,6 +24,7 @@ from train.placement import (
     put_global,
     replicas,
 )
+from train.processes import share
 from train.step import Learner, State, dispatch, init_state
 from zoo.errors import UserError
 
@@ -72,7 +74,7 @@ class Engine:
         return {name: jnp.array(values, jnp.float32) for name, values in self.config.varied().items()}
 
     @property
-    def seeds(self) -> jax.Array:
+    def seeds(self) -> Any:
         seeds = np.array(self.config.seeds, np.int32)
         return seeds if self.members is not None else seeds[0]
 
@@ -101,52 +103,47 @@ class Engine:
         return compile_dispatch(self.placement, functools.partial(dispatch, learner, make_batch))
 
     def inputs(self, loaders: list[Any], step: int, count: int) -> Any:
-        """Indices (or batches) of ``count`` steps from ``step`` on, placed: leaves [K, B, ...], populations [N, K, B, ...]."""
-        read = lambda loader, at: loader.indices(at) if self.example is not None else loader.batch(at)
-        stack = lambda loader: stack_trees([read(loader, at) for at in range(step, step + count)])
-        rows = [stack(loader) for loader in loaders]
+        """Indices (or batches) of ``count`` steps from ``step`` on, placed: [K, B, ...], populations [N, K, B, ...]."""
+        rows = [self.rows(loader, np.arange(step, step + count)) for loader in loaders]
         if self.members is None:
             return self.placement.put_inputs(rows[0], axis=1)
         return self.placement.put_inputs(stack_trees(rows), axis=2)
 
-    # -- what is saved, and what it becomes again -----------------------------------------------------------------------
+    def rows(self, loader: Any, steps: np.ndarray) -> Any:
+        """What one loader has for ``steps`` [K]: leaves [K, B, ...] on the host."""
+        if self.example is not None:
+            return loader.indices(steps)
+        return stack_trees([loader.batch(int(step)) for step in steps])
+
+    # -- what is saved, and what it becomes again ----------------------------------------------------------------------
 
     def to_saved(self, state: State) -> State:
         """A state as checkpoints hold it: independent of the placement."""
         if self.placement.mode != "pmap":
             return state
         first = first_replica(state, jax.random.key(self.config.options.seed))
-        return jax.tree.map(self.share, first)
-
-    def share(self, leaf: jax.Array) -> jax.Array:
-        """A leaf of process 0, on every process."""
         if jax.process_count() == 1:
-            return leaf
-        from jax.experimental import multihost_utils
-
-        if jax.dtypes.issubdtype(leaf.dtype, jax.dtypes.prng_key):
-            return jax.random.wrap_key_data(self.share(jax.random.key_data(leaf)))
-        return put_global(multihost_utils.broadcast_one_to_all(leaf), self.placement.replicated())
+            return first
+        return jax.tree.map(lambda leaf: share(leaf, self.placement.replicated()), first)
 
     def from_saved(self, state: State) -> State:
-        return replicas(self.placement, state) if self.placement.mode == "pmap" else state
+        return replicas(state) if self.placement.mode == "pmap" else state
 
 
 def stack_trees(trees: list[Any]) -> Any:
     return jax.tree.map(lambda *leaves: np.stack(leaves), *trees)
 
 
-def adopt(state: State, given_params: dict[str, Any], given_extra: Any, *, origin: Path) -> State:
-    """A fresh state that starts from another run's parameters (and averages, and ``extra``)."""
-    from dataclasses import replace
-
-    from train.checkpoint import describe_difference, flatten
-
-    saved = {name: [list(leaf.shape), str(leaf.dtype)] for name, leaf in flatten(given_params).items()}
-    wrong = describe_difference(saved, flatten(state.params))
+def adopt(state: State, params: dict[str, Any], extra: Any, *, origin: Path) -> State:
+    """A fresh state that starts from another run's parameters and ``extra``; its averages start from the parameters."""
+    wrong = difference_of({"params": params, "extra": extra}, {"params": state.params, "extra": state.extra})
     if wrong:
         raise UserError(f"--init-from {origin}: another shape of model: {wrong}")
-    put = lambda new, old: jax.device_put(np.asarray(new), old.sharding)
-    params = jax.tree.map(put, given_params, state.params)
-    ema = {player: jax.tree.map(put, given_params[player], tree) for player, tree in state.ema.items()}
-    return replace(state, params=params, ema=ema, extra=jax.tree.map(put, given_extra, state.extra))
+    put = lambda new, old: put_global(np.array(new), old.sharding)  # a copy: the state is donated
+    ema = {player: jax.tree.map(put, params[player], tree) for player, tree in state.ema.items()}
+    return replace(
+        state,
+        params=jax.tree.map(put, params, state.params),
+        extra=jax.tree.map(put, extra, state.extra),
+        ema=ema,
+    )

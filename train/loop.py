@@ -2,10 +2,7 @@
 
 import contextlib
 import signal
-import sys
-import threading
 import time
-from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -13,19 +10,23 @@ from typing import Any
 import jax
 import numpy as np
 
-from train.checkpoint import Checkpoints, digest, flatten
+from train.checkpoint import Checkpoints, digest, first_line
 from train.config import Config
-from train.data.loader import Loader
 from train.engine import Engine, adopt
+from train.events import Events
+from train.feed import loaders
 from train.folder import RunFolder
-from train.log import Events, MetricsFile, Watcher
-from train.placement import first_replica, merge_report, place
-from train.runs import restore_run, sampling_params
+from train.health import ADVICE, Health
+from train.log import MetricsFile
+from train.pace import Pace
+from train.placement import first_replica, place, read_report
+from train.population import summary
+from train.processes import Vote, largest, together
+from train.runs import restore_run
+from train.signals import Stop, signals
 from train.step import State
+from train.watch import Watcher
 from zoo.errors import UserError
-
-DISPATCH_SECONDS = 1.0  # as many steps go into one dispatch as take about this long
-FAST_STEP = 0.2  # seconds; a slower step is dispatched alone, since nothing is gained
 
 
 @dataclass(frozen=True)
@@ -40,46 +41,60 @@ class Result:
 def train(config: Config, source: Any, *, quiet: bool = False) -> Result:
     """Trains ``config`` on ``source`` in its run folder, to the last step or until a signal comes.
 
-    Prints ``done: step N, params sha256 HEX`` last. Raises UserError for all that design and user can mend.
+    Prints ``done: step N, params sha256 HEX`` last. Raises UserError for all that disk and user can mend.
     """
     options = config.options
     folder = RunFolder(Path(options.out or "."))
     main = jax.process_index() == 0
-    engine = Engine(config, place(options.parallel), source.example)
-    going_on = folder.claim(config, resume=options.resume) if main else options.resume
-    if main and not going_on:
-        folder.write_config(config, data_facts(source))
-    elif main:
-        saved, facts = folder.load()
-        folder.write_config(replace(saved, options=config.options), facts)
-    checkpoints = Checkpoints(folder.checkpoints, keep=options.keep)
-    watcher = Watcher(config.name, options.steps or 0, start=0, quiet=quiet or not main)
-    try:
+    with contextlib.ExitStack() as stack:
+        stop = stack.enter_context(signals())
+        engine = Engine(config, place(options.parallel), source.example)
+        with together():
+            if main:
+                claim(stack, folder, config, source)
+        closing = lambda thing: stack.enter_context(contextlib.closing(thing))
+        watcher = closing(Watcher(config.name, options.steps or 0, quiet=quiet or not main))
+        checkpoints = closing(Checkpoints(folder.checkpoints, keep=options.keep))
         step, state = begin(engine, checkpoints, watcher)
-        run = Run(engine, folder, checkpoints, watcher, source, step)
-        with signals() as stop:
-            return run.to_the_end(state, stop)
-    finally:
-        watcher.close()
-        checkpoints.close()
+        run = closing(Run(engine, folder, checkpoints, watcher, source, step, state))
+        return run.to_the_end(state, stop)
+
+
+def claim(stack: contextlib.ExitStack, folder: RunFolder, config: Config, source: Any) -> None:
+    """Takes the run folder for as long as ``stack`` lasts, and writes down what the run is."""
+    going_on = stack.enter_context(folder.claimed(config, resume=config.options.resume))
+    facts = data_facts(source)
+    if going_on:
+        saved, before = folder.load()
+        for name in ("codec", "size"):
+            if before.get(name) != facts[name]:
+                raise UserError(
+                    f"{source.spec} is not the data that {folder.path} was trained on: its {name} is another; "
+                    "train on it in another --out with --init-from"
+                )
+        config, facts = replace(saved, options=config.options), before
+    folder.write_config(config, facts)
 
 
 def data_facts(source: Any) -> dict[str, Any]:
-    """What a sampler must know of the data: how arrays become media again."""
+    """What a sampler must know of the data, how arrays become media again; and what tells it from other data."""
     from zoo.codecs import to_config
 
-    return {"spec": source.spec, "codec": to_config(source.codec), "fields": dict(source.fields)}
+    codec = to_config(source.codec)
+    plain = {name: list(value) if isinstance(value, tuple) else value for name, value in codec.items()}
+    return {"spec": source.spec, "codec": plain, "fields": dict(source.fields), "size": source.size}
 
 
 def begin(engine: Engine, checkpoints: Checkpoints, watcher: Watcher) -> tuple[int, State]:
     """The newest whole checkpoint, or a fresh state, or another run's parameters."""
     options = engine.config.options
-    found = checkpoints.restore(engine.abstract(), report=watcher.say) if options.resume else None
-    if found is not None:
-        step, state = found
-        if options.steps is not None and step > options.steps:
-            raise UserError(f"{options.out} is at step {step} already; --steps {options.steps} lies behind it")
-        return step, engine.from_saved(state)
+    if options.resume:
+        found = checkpoints.restore(engine.abstract(), report=watcher.say, mend=True)
+        if found is not None:
+            step, state = found
+            if options.steps is not None and step > options.steps:
+                raise UserError(f"{options.out} is at step {step} already; --steps {options.steps} lies behind it")
+            return step, engine.from_saved(state)
     if options.init_from is None:
         return 0, engine.init()
     if engine.members is not None or options.parallel == "pmap":
@@ -92,144 +107,119 @@ class Run:
     """One process's part in a run that has begun."""
 
     def __init__(
-        self, engine: Engine, folder: RunFolder, checkpoints: Checkpoints, watcher: Watcher, source: Any, step: int
+        self,
+        engine: Engine,
+        folder: RunFolder,
+        checkpoints: Checkpoints,
+        watcher: Watcher,
+        source: Any,
+        step: int,
+        state: State,
     ):
-        options = engine.config.options
         self.engine, self.folder, self.checkpoints, self.watcher = engine, folder, checkpoints, watcher
-        self.options, self.source, self.step = options, source, step
+        self.options, self.source, self.step = engine.config.options, source, step
         self.main = jax.process_index() == 0
-        shard = {"process_index": jax.process_index(), "process_count": jax.process_count()}
-        self.loaders = [Loader(source, options.batch_size, seed, **shard) for seed in engine.config.seeds]
+        self.loaders = loaders(engine.config, source, step)
         self.tables = engine.placement.put_tables(source.arrays) if engine.example is not None else {}
-        self.metrics = MetricsFile(folder.metrics_file, after=step) if self.main else None
-        self.events = Events(folder.path / "events", after=step) if self.main else None
-        self.frozen: set[int] = set()
-        self.pace: float | None = None  # seconds a step, once known
+        self.logs = self.open_logs() if self.main else []
+        self.health = Health(engine.config.model, engine.members, state.failed.addressable_data(0))
+        self.pace = Pace(self.options, agree=largest)
+        self.vote = Vote(engine.placement.mesh)
+        self.pending: tuple[int, int, Any] | None = None
+        """(first step, steps, report) of the dispatch that is under way."""
+        self.sizes: set[int] = set()
+        """Steps of the dispatches so far: one of a new size is compiled first."""
+        watcher.at(step)
 
-    # -- the loop -------------------------------------------------------------------------------------------------------
+    # -- the loop ------------------------------------------------------------------------------------------------------
 
-    def to_the_end(self, state: State, stop: threading.Event) -> Result:
+    def to_the_end(self, state: State, stop: Stop) -> Result:
         """Dispatches run ahead of the host by one: what is logged is always the interval before."""
-        steps, pending = self.options.steps or 0, None
+        steps, sample_every = self.options.steps or 0, self.options.sample_every or self.options.save_every
         while self.step < steps:
-            count = self.next_count()
-            began = time.monotonic()
-            inputs = self.engine.inputs(self.loaders, self.step, count)
-            state, report = self.engine.compiled(state, self.tables, inputs)
-            if pending is not None:
-                self.digest_report(*pending)
-            pending = (self.step, count, report)
-            self.step += count
-            self.measure_pace(state, count, began)
-            stopping = self.agree(stop.is_set())
-            if stopping or self.due(self.options.save_every) or self.step == steps:
-                self.digest_report(*pending)
-                pending = None
+            if self.vote(stop.is_set()):
+                return self.stopped(state, stop)
+            state = self.advance(state)
+            last = self.step == steps
+            if last or self.due(self.options.save_every):
                 self.save(state)
-            if self.due(self.options.sample_every or self.options.save_every) or self.step == steps:
+            if last or self.due(sample_every):
                 self.preview(state)
-            if stopping:
-                return self.stopped(stop)
         return self.finish(state)
 
-    def next_count(self) -> int:
-        """Steps of the next dispatch: one, until the pace is known; then a fixed number, or one again where that would
-        pass something that is due. Only these two numbers are ever compiled."""
-        big = self.options.dispatch or self.chunk()
-        return big if self.step % big == 0 and self.step + big <= self.horizon() else 1
-
-    def chunk(self) -> int:
-        """A divisor of the logging interval that takes about `DISPATCH_SECONDS`."""
-        if self.pace is None or self.pace > FAST_STEP:
-            return 1
-        most = max(1, int(DISPATCH_SECONDS / self.pace))
-        every = self.options.log_every
-        return max(divisor for divisor in range(1, every + 1) if every % divisor == 0 and divisor <= most)
-
-    def horizon(self) -> int:
-        """The next step at which something other than logging is due."""
-        cadences = [self.options.save_every, self.options.sample_every or self.options.save_every]
-        return min([self.options.steps or 0, *[(self.step // every + 1) * every for every in cadences]])
-
-    def measure_pace(self, state: State, count: int, began: float) -> None:
-        """Times the third dispatch, once: the first compiles, the second fills caches."""
-        if self.pace is not None or self.options.dispatch:
-            return
-        self._timed = getattr(self, "_timed", 0) + 1
-        if self._timed >= 2:
-            jax.block_until_ready(state.step)
-        if self._timed == 3:
-            self.pace = self.agree_number((time.monotonic() - began) / count)
+    def advance(self, state: State) -> State:
+        """Sends one dispatch off, and meanwhile reads what the one before it reports."""
+        count, began = self.pace.count(self.step), time.monotonic()
+        if count not in self.sizes:  # it is compiled first, and nobody should wait so long for the numbers before it
+            self.settle()
+        inputs = self.engine.inputs(self.loaders, self.step, count)
+        state, report = self.engine.compiled(state, self.tables, inputs)
+        self.settle()
+        self.pending = (self.step, count, report)
+        self.step += count
+        self.pace.measure(report, began)
+        return state
 
     def due(self, every: int) -> bool:
         return self.step % every == 0
 
-    def agree(self, flag: bool) -> bool:
-        """Whether any process says so: all must save and stop at the same step."""
-        return flag if jax.process_count() == 1 else self.agree_number(float(flag)) > 0
+    # -- what is told --------------------------------------------------------------------------------------------------
 
-    def agree_number(self, number: float) -> float:
-        if jax.process_count() == 1:
-            return number
-        from jax.experimental import multihost_utils
-
-        return float(np.max(multihost_utils.process_allgather(np.float32(number))))
-
-    # -- what is told ---------------------------------------------------------------------------------------------------
-
-    def digest_report(self, begin: int, count: int, report: Any) -> None:
-        """Logs the due steps of a dispatch that has ended, and stops the run where it met a NaN."""
-        metrics, failed = merge_report(self.engine.placement, report)
-        self.check(begin, np.atleast_2d(failed))
-        steps, every = self.options.steps or 0, self.options.log_every
+    def settle(self) -> None:
+        """Waits for the dispatch under way; logs its due steps, and stops the run where it met a NaN."""
+        if self.pending is None:
+            return
+        (begin, count, report), self.pending = self.pending, None
+        self.checkpoints.check()
+        metrics, failed = read_report(self.engine.placement, report)
+        self.check(begin, failed)
+        if count not in self.sizes:
+            self.sizes.add(count)
+            self.watcher.measure_from(begin + count)
         for index in range(count):
             step = begin + index + 1
-            if step % every and step != steps:
-                continue
-            values = {name: value[..., index] for name, value in metrics.items()}
-            if self.metrics is not None:
-                self.metrics.write(step, values)
-            if self.events is not None:
-                self.events.write(step, values)
-            self.watcher.show(step, values)
-        if count == 1 and begin == 0:
+            if step % self.options.log_every == 0 or step == self.options.steps:
+                lives = failed[..., index] < 0
+                values = {name: np.where(lives, value[..., index], np.nan) for name, value in metrics.items()}
+                for log in self.logs:
+                    log.write(step, values)
+                self.watcher.show(step, values)
+        if begin == 0 and count == 1:
             self.watcher.show(1, {name: value[..., 0] for name, value in metrics.items()})
 
     def check(self, begin: int, failed: np.ndarray) -> None:
-        """failed [members, K]: the phase that met a NaN, or -1."""
-        for member in np.flatnonzero(failed.max(1) >= 0):
-            if member in self.frozen:
-                continue
-            self.frozen.add(int(member))
-            at = int(np.argmax(failed[member] >= 0))
-            phase = self.engine.config.model.phases[failed[member, at]]
-            where = f"step {begin + at + 1}, phase {phase.player}"
-            if self.engine.members is None:
-                last = self.checkpoints.steps()
-                kept = f"the checkpoint of step {last[0]} is kept" if last else "there is no checkpoint yet"
-                raise UserError(
-                    f"NaN or Inf in a loss or gradient at {where}; {kept}. Try a lower --optim.learning-rate or --optim.clip 1"
-                )
-            self.watcher.say(f"member {member} met a NaN or Inf at {where}: it is frozen, the others go on")
-        if len(self.frozen) == (self.engine.members or 1):
-            raise UserError("every member of the population met a NaN or Inf; try a lower --optim.learning-rate")
+        try:
+            for line in self.health.check(begin, failed):
+                self.watcher.say(line)
+        except UserError as error:
+            self.checkpoints.wait()
+            steps = self.checkpoints.steps()
+            kept = f"the checkpoint of step {steps[0]} is kept" if steps else "there is no checkpoint yet"
+            raise UserError(f"{error}; {kept}; {ADVICE}") from None
 
-    # -- what is kept ---------------------------------------------------------------------------------------------------
+    # -- what is kept --------------------------------------------------------------------------------------------------
 
     def save(self, state: State) -> None:
-        if self.step not in self.checkpoints.steps():
-            self.checkpoints.save(self.step, self.engine.to_saved(state))
+        """Only what is known to be good, and after what was logged on the way there."""
+        self.settle()
+        self.checkpoints.save(self.step, self.engine.to_saved(state))
 
     def preview(self, state: State) -> None:
-        """A few samples beside the checkpoint. A run never dies of its preview."""
-        from train.preview import write_preview
+        """A few samples. A run never ends because they cannot be written."""
+        from train.preview import preview
 
-        state = self.sampled(state)
+        self.settle()
+        model, codec = self.engine.config.model, self.source.codec
+        arrays = preview(model, codec, self.sampled(state), self.step)
+        if not self.main:
+            return
+        from zoo.codecs.media import write_samples
+
         meta = {"model": self.engine.config.name, "run": str(self.folder.path), "step": self.step, "seed": self.step}
         try:
-            write_preview(self.engine.config.model, self.source.codec, state, self.folder.samples, meta, self.main)
-        except OSError as error:
-            raise UserError(f"cannot write to {self.folder.samples}: {error.strerror}; make room") from error
+            write_samples(codec, arrays, self.folder.samples / f"step_{self.step:07d}", meta=meta)
+        except Exception as error:
+            self.watcher.say(f"no preview of step {self.step}: {first_line(error)}")
 
     def sampled(self, state: State) -> State:
         """The state that samples are drawn from: the first replica, the first member that lives."""
@@ -237,72 +227,35 @@ class Run:
             return first_replica(state, jax.random.key(self.options.seed))
         if self.engine.members is None:
             return state
-        alive = min(set(range(self.engine.members)) - self.frozen)
-        return jax.tree.map(lambda leaf: leaf[alive], state)
+        return jax.tree.map(lambda leaf: leaf[self.health.first_alive], state)
 
-    def stopped(self, stop: Any) -> Result:
+    # -- the end -------------------------------------------------------------------------------------------------------
+
+    def stopped(self, state: State, stop: Stop) -> Result:
+        self.save(state)
         self.checkpoints.wait()
-        self.close()
         number = stop.number or signal.SIGTERM
-        if self.main:
-            name = signal.Signals(number).name
-            print(f"{name}: saved step {self.step} in {self.folder.path}; go on with --resume --out {self.folder.path}")
+        name = signal.Signals(number).name
+        again = f"zoo-train {self.engine.config.name} --resume --out {self.folder.path}"
+        self.last_words(f"{name}: saved step {self.step}; go on with {again}")
         return Result(self.step, number)
 
     def finish(self, state: State) -> Result:
         self.checkpoints.wait()
-        self.close()
-        self.watcher.close()
-        saved = self.engine.to_saved(state)
-        if self.engine.members is not None:
-            self.report_members()
-        line = f"done: step {self.step}, params sha256 {digest(saved.params)}"
-        if self.main:
-            print(line, flush=True)
+        hexes = digest(self.engine.to_saved(state).params)
+        members = summary(self.engine.config, self.folder.metrics_file, self.health.frozen) if self.main else ()
+        self.last_words(*members, f"done: step {self.step}, params sha256 {hexes}")
         return Result(self.step, None)
 
-    def report_members(self) -> None:
-        """Each member's last losses, and their mean and spread."""
-        from train.population import summary
+    def last_words(self, *lines: str) -> None:
+        self.watcher.close()
+        if self.main:
+            print(*lines, sep="\n", flush=True)
 
-        for line in summary(self.engine.config, self.folder.metrics_file, self.frozen):
-            print(line)
+    def open_logs(self) -> list[Any]:
+        folder, after = self.folder, self.step
+        return [MetricsFile(folder.metrics_file, after=after), Events(folder.path / "events", after=after)]
 
     def close(self) -> None:
-        for log in (self.metrics, self.events):
-            if log is not None:
-                log.close()
-
-
-class Stop(threading.Event):
-    """Set by a signal; remembers which."""
-
-    number: int | None = None
-
-
-@contextlib.contextmanager
-def signals() -> Iterator[Stop]:
-    """SIGTERM and SIGINT end the run after the dispatch at hand; a second one ends it at once."""
-    stop = Stop()
-    if threading.current_thread() is not threading.main_thread():
-        yield stop
-        return
-
-    def on_signal(number: int, frame: Any) -> None:
-        del frame
-        if stop.is_set():
-            signal.signal(number, signal.SIG_DFL)
-            signal.raise_signal(number)
-        stop.number = number
-        stop.set()
-        print(f"{signal.Signals(number).name}: saving after this dispatch", file=sys.stderr, flush=True)
-
-    before = {number: signal.signal(number, on_signal) for number in (signal.SIGTERM, signal.SIGINT)}
-    try:
-        yield stop
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
-
-
-__all__ = ["Result", "flatten", "sampling_params", "train"]
+        for log in self.logs:
+            log.close()

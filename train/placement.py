@@ -1,8 +1,8 @@
 """Where arrays live: one rule for each way to place a run on its devices.
 
-``jit`` replicates the state and splits the batch; ``fsdp`` also splits the state; both compile the same global-view step,
-so that what is computed does not depend on the devices. ``pmap`` makes replicas, each with its own key and ``extra``,
-whose gradients are averaged.
+``jit`` replicates the state and splits the batch; ``fsdp`` also splits the state; both compile the same global-view
+step, so that what is computed does not depend on the devices. ``pmap`` makes replicas, each with its own key and
+``extra``, whose gradients are averaged.
 """
 
 import functools
@@ -16,7 +16,7 @@ import numpy as np
 import optax
 from jax.sharding import AxisType, Mesh, NamedSharding, PartitionSpec
 
-from train.step import Learner, State, dispatch, init_state
+from train.step import Learner, State
 from zoo.errors import UserError
 
 AXIS = "data"
@@ -52,9 +52,9 @@ class Placement:
         return NamedSharding(self.mesh, PartitionSpec())
 
     def put_tables(self, tables: Any) -> Any:
-        """The resident data set, whole on every device."""
+        """The resident data set, whole on every device; for ``pmap`` with a leading axis of this process's devices."""
         if self.mode == "pmap":
-            return tables
+            return jax.tree.map(lambda leaf: on_each(leaf, jax.local_devices()), tables)
         return jax.tree.map(lambda leaf: put_global(leaf, self.replicated()), tables)
 
     def put_inputs(self, inputs: Any, *, axis: int) -> Any:
@@ -67,9 +67,9 @@ class Placement:
         return jax.tree.map(lambda x: jax.make_array_from_process_local_data(sharding, np.asarray(x)), inputs)
 
 
-def place(mode: Mode, devices: list[jax.Device] | None = None) -> Placement:
-    """All devices (or those given) in one axis. The axis is Auto: with explicit axes (make_mesh's default) flax's layers
-    do not trace."""
+def place(mode: Mode, devices: list[Any] | None = None) -> Placement:
+    """All devices (or those given) in one axis. The axis is Auto: with explicit axes (make_mesh's default) flax's
+    layers do not trace."""
     devices = jax.devices() if devices is None else devices
     return Placement(mode, jax.make_mesh((len(devices),), (AXIS,), axis_types=(AxisType.Auto,), devices=devices))
 
@@ -89,13 +89,13 @@ def put_global(leaf: Any, sharding: NamedSharding) -> jax.Array:
     return jax.make_array_from_callback(leaf.shape, sharding, lambda index: leaf[index])
 
 
-# -- the three ways to compile ------------------------------------------------------------------------------------------
+# -- the three ways to compile -----------------------------------------------------------------------------------------
 
 
 def compile_init(placement: Placement, make: Callable[..., State], *arguments: Any) -> State:
     """``make(*arguments)`` with every leaf made where it will live: none is ever held in the wrong place."""
     if placement.mode == "pmap":
-        return replicas(placement, jax.jit(make)(*arguments))
+        return replicas(jax.jit(make)(*arguments))
     shardings = placement.state_shardings(jax.eval_shape(make, *arguments))
     return jax.jit(make, out_shardings=shardings)(*arguments)
 
@@ -103,10 +103,15 @@ def compile_init(placement: Placement, make: Callable[..., State], *arguments: A
 def compile_dispatch(placement: Placement, step: Callable[..., Any]) -> Callable[..., Any]:
     """``step(state, tables, inputs) -> (state, report)`` compiled for the placement, with the state donated.
 
-    The report of ``pmap`` is averaged over the replicas on the host (`merge_report`).
+    With ``pmap`` every replica reports the means of all replicas' metrics, and a failure of any one.
     """
     if placement.mode == "pmap":
-        return jax.pmap(step, axis_name=AXIS, in_axes=(0, None, 0), donate_argnums=0)
+
+        def replica(state: State, tables: Any, inputs: Any):
+            state, (metrics, failed) = step(state, tables, inputs)
+            return state, (jax.lax.pmean(metrics, AXIS), jax.lax.pmax(failed, AXIS))
+
+        return jax.pmap(replica, axis_name=AXIS, donate_argnums=0)
 
     @functools.partial(jax.jit, donate_argnums=0)
     def compiled(state: State, tables: Any, inputs: Any):
@@ -118,37 +123,55 @@ def compile_dispatch(placement: Placement, step: Callable[..., Any]) -> Callable
 
 
 def averaging(learner: Learner) -> Learner:
-    """The learner for ``pmap``: every optimizer first averages its gradients over the replicas."""
-    mean = lambda updates, state, params=None: (jax.lax.pmean(updates, AXIS), state)
-    pmean = optax.GradientTransformation(lambda params: optax.EmptyState(), mean)
-    chained = {name: optax.chain(pmean, optimizer) for name, optimizer in learner.optimizers.items()}
-    return replace(learner, optimizers=chained)
+    """The learner for ``pmap``: every optimizer sees the means over the replicas; its state is as it would be without."""
+    return replace(learner, optimizers={name: averaged(rule) for name, rule in learner.optimizers.items()})
 
 
-def replicas(placement: Placement, state: State) -> State:
+def averaged(optimizer: optax.GradientTransformationExtraArgs) -> optax.GradientTransformationExtraArgs:
+    """``optimizer``, given the means of all that it is given."""
+    mean = functools.partial(jax.lax.pmean, axis_name=AXIS)
+
+    def update(
+        updates: Any, state: Any, params: Any = None, *, value: Any, grad: Any, value_fn: Any, **extra: Any
+    ) -> Any:
+        value_of_all = lambda params: mean(value_fn(params))
+        extra |= {"value": mean(value), "grad": mean(grad), "value_fn": value_of_all}
+        return optimizer.update(mean(updates), state, params, **extra)
+
+    return optax.GradientTransformationExtraArgs(optimizer.init, update)
+
+
+def replicas(state: State) -> State:
     """One state a device of this process: the same but for the key, which each replica folds its own number into."""
-    local = jax.local_devices()
-    first = jax.process_index() * len(local)
-    stacked = jax.tree.map(lambda leaf: jnp.broadcast_to(leaf, (len(local), *leaf.shape)), replace(state, key=None))
-    keys = jax.vmap(lambda number: jax.random.fold_in(state.key, number))(first + jnp.arange(len(local)))
-    mesh = Mesh(np.array(local), (AXIS,))
-    sharding = NamedSharding(mesh, PartitionSpec(AXIS))
-    return jax.device_put(replace(stacked, key=keys), sharding)
+    devices = jax.local_devices()
+    first = jax.process_index() * len(devices)
+    mine = jax.tree.map(lambda leaf: leaf.addressable_data(0), state)
+    keys = jax.vmap(lambda number: jax.random.fold_in(mine.key, number))(first + jnp.arange(len(devices)))
+    stacked = jax.tree.map(lambda leaf: on_each(leaf, devices), replace(mine, key=None))
+    return replace(stacked, key=jax.device_put(keys, replica_sharding(devices)))
+
+
+def on_each(leaf: Any, devices: list[Any]) -> jax.Array:
+    """[...] -> [devices, ...], a copy on each, and never more than one on any."""
+    copies = [jax.device_put(leaf, device)[None] for device in devices]
+    return jax.make_array_from_single_device_arrays((len(devices), *leaf.shape), replica_sharding(devices), copies)
+
+
+def replica_sharding(devices: list[Any]) -> NamedSharding:
+    return NamedSharding(Mesh(np.array(devices), (AXIS,)), PartitionSpec(AXIS))
 
 
 def first_replica(state: State, key: jax.Array) -> State:
     """What ``pmap`` saves: the first replica's state with the run's own key."""
-    take = lambda leaf: jnp.asarray(np.asarray(leaf.addressable_shards[0].data)[0])
+    take = lambda leaf: leaf.addressable_data(0)[0]
     return replace(jax.tree.map(take, replace(state, key=None)), key=key)
 
 
-def merge_report(placement: Placement, report: Any) -> Any:
+def read_report(placement: Placement, report: Any) -> Any:
     """Metrics and ``failed`` of K steps as host arrays [K] (populations [N, K])."""
-    host = jax.tree.map(lambda leaf: np.asarray(leaf), report)
-    if placement.mode != "pmap":
-        return host
-    metrics, failed = host
-    return jax.tree.map(lambda leaf: leaf.mean(0), metrics), failed.max(0)
+    if placement.mode == "pmap":
+        report = jax.tree.map(lambda leaf: leaf.addressable_data(0)[0], report)
+    return jax.device_get(report)
 
 
 def batch_of(example: Callable[[Any, Any], Any]) -> Callable[[Any, Any], Any]:
@@ -160,22 +183,3 @@ def given(tables: Any, batch: Any) -> Any:
     """The ``make_batch`` of data that the host feeds: the slice is the batch."""
     del tables
     return batch
-
-
-__all__ = [
-    "AXIS",
-    "Mode",
-    "Placement",
-    "averaging",
-    "batch_of",
-    "compile_dispatch",
-    "compile_init",
-    "dispatch",
-    "first_replica",
-    "fsdp_spec",
-    "given",
-    "init_state",
-    "merge_report",
-    "place",
-    "replicas",
-]

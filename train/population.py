@@ -1,4 +1,4 @@
-"""What a population tells at its end: each member's losses, their mean and their spread."""
+"""What a population tells at its end: each member's last losses, their mean and their spread."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -10,11 +10,11 @@ from train.log import read_metrics
 
 
 def summary(config: Config, metrics: Path, frozen: set[int]) -> Iterator[str]:
-    """Lines for people. Frozen members are named and left out of the means."""
+    """Lines for people; none of a single run. Frozen members are named and left out of the means."""
     lines = read_metrics(metrics)
-    if not lines:
+    if config.members is None or not lines:
         return
-    last = lines[-1]
+    last = {name: value for line in lines for name, value in line.items()}  # a phase may not have been due at the end
     varied = config.varied()
     losses = [name for name in last if name.endswith("/loss")]
     for member, seed in enumerate(config.seeds):

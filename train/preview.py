@@ -1,27 +1,23 @@
 """A few samples drawn while a run goes on: a picture, or a piece, beside each checkpoint."""
 
 import functools
-from pathlib import Path
 from typing import Any
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 
+from train.processes import on_host
+from train.runs import sampling_params
 from train.step import State
-from zoo.codecs.media import write_samples
 from zoo.model import Model, SequenceModel
 
 COUNT = {"image": 36, "music": 2, "text": 2}
 
 
-def write_preview(model: Model, codec: Any, state: State, folder: Path, meta: dict[str, Any], main: bool) -> list[Path]:
-    """Draws from the averages where the run keeps them; every process draws, the main one writes."""
-    count = COUNT[codec.media]
-    key = jax.random.key(meta["seed"])
-    arrays = draw(model, {**state.params, **state.ema}, state.extra, key, count)
-    if not main:
-        return []
-    return write_samples(codec, jax.device_get(arrays), folder / f"step_{meta['step']:07d}", meta=meta)
+def preview(model: Model, codec: Any, state: State, seed: int) -> np.ndarray:
+    """Samples of ``model`` on the host, as many as one looks at, from the averages where the run keeps them."""
+    return on_host(draw(model, sampling_params(state), state.extra, jax.random.key(seed), COUNT[codec.media]))
 
 
 def draw(model: Model, params: Any, extra: Any, key: jax.Array, count: int) -> jax.Array:

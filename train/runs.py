@@ -46,13 +46,9 @@ def restore_run(path: Path | str, *, member: int = 0, report: Any = print) -> Re
     if not folder.path.exists():
         raise UserError(f"{path} does not exist; a run folder is what zoo-train writes to --out")
     config, data = folder.load()
-    alone = replace(config, options=replace(config.options, parallel="jit", batch_size=jax.device_count()))
-    engine = Engine(alone, place("jit"), None)
-    checkpoints = Checkpoints(folder.checkpoints, keep=config.options.keep)
-    try:
-        found = checkpoints.restore(engine.abstract(), report=report)
-    finally:
-        checkpoints.close()
+    alone = replace(config.options, parallel="jit", batch_size=jax.device_count(), accumulate=1)
+    engine = Engine(replace(config, options=alone), place("jit"), None)
+    found = Checkpoints(folder.checkpoints).restore(engine.abstract(), report=report)
     if found is None:
         raise UserError(f"{path} has no checkpoint yet; let zoo-train reach --save-every, or --resume it")
     step, state = found

@@ -13,7 +13,7 @@ from train import placement
 from train.config import Options
 from train.engine import Engine
 from train.optim import Optim
-from train.placement import first_replica, fsdp_spec, merge_report, place
+from train.placement import first_replica, fsdp_spec, read_report, place
 from zoo.errors import UserError
 
 ONE, ALL = jax.devices()[:1], jax.devices()
@@ -38,7 +38,7 @@ def trained(name, mode, devices, *, steps, optim, wide=False):
         batches = as_float64(batches)
     inputs = engine.placement.put_inputs(jax.tree.map(lambda *leaves: np.stack(leaves), *batches), axis=1)
     state, report = engine.compiled(state, {}, inputs)
-    return before[0], state, merge_report(engine.placement, report)[0]
+    return before[0], state, read_report(engine.placement, report)[0]
 
 
 @pytest.mark.parametrize("mode", ["jit", "fsdp"])
@@ -80,7 +80,7 @@ def test_pmap_trains_replicas_that_agree_and_draw_noise_of_their_own(name):
     batches = jax.tree.map(lambda *leaves: np.stack(leaves), *[random_batch(config.model, seed=s) for s in range(3)])
     before = first_replica(state, jax.random.key(0))
     state, report = engine.compiled(state, {}, engine.placement.put_inputs(batches, axis=1))
-    metrics, failed = merge_report(engine.placement, report)
+    metrics, failed = read_report(engine.placement, report)
     assert (failed == -1).all() and all(value.shape == (3,) and np.isfinite(value).all() for value in metrics.values())
     for leaf in jax.tree.leaves(state.params):
         rows = np.asarray(leaf)
