@@ -8,7 +8,7 @@ import jax
 from train.config import Config
 from train.data.loader import Loader
 from train.engine import Engine
-from train.placement import read_report, place
+from train.placement import place, read_report
 from train.step import State
 from zoo.errors import UserError
 

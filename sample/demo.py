@@ -125,7 +125,8 @@ def train(folder: Path, name: str, budget: Budget, stamp: dict[str, Any]) -> int
     if code == 0 and after < int(budget["steps"]):  # a SIGTERM, after which training exits with 0
         code = 128 + signal.SIGTERM
     if code:
-        say(f"{name} stopped; the same command goes on from there")
+        broken = f"{name} cannot go on: see above, or remove {folder} for a fresh start"
+        say(broken if code == 2 else f"{name} stopped; the same command goes on from there")
     return code
 
 

@@ -110,8 +110,8 @@ def test_the_readme_s_python_runs(monkeypatch):
 
 @pytest.mark.skipif(shutil.which("uv") is None, reason="uv is not installed")
 def test_requirements_are_those_of_the_lock():
-    command = "uv export --quiet --locked --offline --no-hashes --no-header --no-emit-project --extra music".split()
-    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=120)
+    command = "uv export --quiet --locked --offline --no-hashes --no-header --no-emit-project --extra music"
+    done = subprocess.run(command.split(), cwd=ROOT, capture_output=True, text=True, timeout=120)
     assert done.returncode == 0, f"run `make lock`: {done.stderr}"
     plain = lambda text: [line for line in text.splitlines() if not line.startswith("#")]
     assert plain(done.stdout) == plain((ROOT / "requirements.txt").read_text()), "run `make lock`"

@@ -156,10 +156,10 @@ class Checkpoints:
 
 
 def read_leaves(folder: Path, want: dict[str, Any]) -> dict[str, jax.Array]:
-    """The arrays that Orbax wrote into ``folder``, each where its sharding in ``want`` has it. ValueError names one that
-    cannot be read.
+    """The arrays that Orbax wrote into ``folder``, each where its sharding in ``want`` has it.
 
-    Read here, and not by Orbax, because that prints thousands of lines when a file is broken.
+    ValueError names one that cannot be read. Read here, and not by Orbax, because that prints thousands of lines when a
+    file is broken.
     """
     import tensorstore
 
@@ -191,8 +191,8 @@ def unsealed(meta: dict[str, Any]) -> dict[str, list]:
 
 @functools.cache
 def hush_orbax() -> None:
-    """Keeps libraries from printing what is raised as well: Orbax logs it, asyncio names each write that nobody waits for
-    any more, and tensorstore calls back into an event loop that a failed save has closed, which Python reports."""
+    """Keeps libraries from printing what is raised as well: Orbax logs it, asyncio names each write that nobody waits
+    for any more, and tensorstore calls back into an event loop that a failed save has closed, which Python reports."""
     logging.getLogger("absl").addFilter(lambda record: "orbax" not in record.pathname)
     logging.getLogger("asyncio").addFilter(lambda record: "never retrieved" not in record.getMessage())
     before = sys.unraisablehook

@@ -123,7 +123,7 @@ def compile_dispatch(placement: Placement, step: Callable[..., Any]) -> Callable
 
 
 def averaging(learner: Learner) -> Learner:
-    """The learner for ``pmap``: every optimizer sees the means over the replicas; its state is as it would be without."""
+    """The learner for ``pmap``: every optimizer sees the means over the replicas; its state is what it was without."""
     return replace(learner, optimizers={name: averaged(rule) for name, rule in learner.optimizers.items()})
 
 
@@ -131,12 +131,10 @@ def averaged(optimizer: optax.GradientTransformationExtraArgs) -> optax.Gradient
     """``optimizer``, given the means of all that it is given."""
     mean = functools.partial(jax.lax.pmean, axis_name=AXIS)
 
-    def update(
-        updates: Any, state: Any, params: Any = None, *, value: Any, grad: Any, value_fn: Any, **extra: Any
-    ) -> Any:
-        value_of_all = lambda params: mean(value_fn(params))
-        extra |= {"value": mean(value), "grad": mean(grad), "value_fn": value_of_all}
-        return optimizer.update(mean(updates), state, params, **extra)
+    def update(updates: Any, state: Any, params: Any = None, **extra: Any) -> Any:
+        value_fn = extra["value_fn"]
+        means = {"value": mean(extra["value"]), "grad": mean(extra["grad"])}
+        return optimizer.update(mean(updates), state, params, value_fn=lambda params: mean(value_fn(params)), **means)
 
     return optax.GradientTransformationExtraArgs(optimizer.init, update)
 

@@ -15,8 +15,9 @@ HELD_OUT = 1024
 
 
 def open_art(spec: Spec, split: str, *, image_size: int | None, length: int | None) -> Source:
-    """art?size=N&count=N&family=NAME,NAME. "train" never repeats a picture, or has ``count`` of them; "valid" and "test" have 1024 each,
-    or a tenth of ``count``. The splits share no picture. ``family``: some of the families of formulas, not all."""
+    """art?size=N&count=N&family=NAME,NAME. "train" never repeats a picture, or has ``count`` of them; "valid" and
+    "test" have 1024 each, or a tenth of ``count``. The splits share no picture. ``family``: some of the families of
+    formulas, not all."""
     spec.allow("size", "count", "family")
     families = chosen(spec)
     size = image_size or spec.integer("size", SIZE) or SIZE

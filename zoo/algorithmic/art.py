@@ -37,9 +37,9 @@ FAMILIES: dict[str, Family] = {
     "mosaic": Family(mosaic.Mosaic, mosaic.paint),
     "glass": Family(glass.Glass, glass.paint),
 }
-TRAINING = ("ridges", "spiral", "bloom")
-"""What is drawn unless other families are asked for: pictures composed about a horizon or a centre, which a small model
-learns in minutes. Of all seven together it learns little but the colours."""
+TRAINING = ("ridges", "bloom")
+"""What is drawn unless other families are asked for. Both are composed, about a horizon and about a centre, so that a small
+model learns them in minutes; of all seven together it learns little but the colours."""
 
 DIMENSION = max(dimension(family.parameters) for family in FAMILIES.values())
 _COLOURS = np.stack([palette(colours) for colours in PALETTES.values()])
