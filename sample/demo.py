@@ -18,11 +18,11 @@ Budget = Mapping[str, str | int | float]
 # What each run is told: the options of zoo-train.
 FULL: Mapping[str, Budget] = {
     "dcgan": {
-        "data": "art?family=ridges,bloom", "steps": 3000, "batch-size": 32, "model.width": 32, "ema": 0.995,
+        "data": "art", "steps": 3000, "batch-size": 32, "model.width": 32, "ema": 0.995,
         "optim.learning-rate": 8e-4,
     },
     "vae-conv": {
-        "data": "art?family=ridges,bloom", "steps": 2500, "batch-size": 32, "model.width": 32, "model.latent-size": 32,
+        "data": "art", "steps": 2500, "batch-size": 32, "model.width": 32, "model.latent-size": 32,
         "ema": 0.99, "optim.learning-rate": 2e-3,
     },
     "gpt": {"data": "bach?steps=2", "steps": 1000, "batch-size": 16, "model.context": 128, "model.width": 128},

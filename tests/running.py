@@ -9,6 +9,7 @@ import signal
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -115,6 +116,29 @@ def here(command: Sequence[str], capsys: object) -> Ended:
     code = main([str(word) for word in command])
     out, err = capsys.readouterr()  # type: ignore[attr-defined]
     return Ended(code, out, err)
+
+
+def stopped_here(
+    command: Sequence[str], capsys: object, out: Path, *, lines: int, number: int = signal.SIGTERM
+) -> Ended:
+    """`here`, with a signal as soon as ``out`` has so many lines of metrics."""
+    over = threading.Event()
+
+    def watch() -> None:
+        while lines_of(out) < lines:
+            if over.wait(0.001):
+                return
+        os.kill(os.getpid(), number)
+
+    thread = threading.Thread(target=watch)
+    thread.start()
+    try:
+        result = here(command, capsys)
+    finally:
+        over.set()
+        thread.join()
+    assert result.last.startswith(signal.Signals(number).name), result
+    return result
 
 
 def signal_when(process: subprocess.Popen, ready: Callable[[], bool], number: int, *, after: float = 0.0) -> bool:

@@ -39,7 +39,7 @@ def parse(argv: Sequence[str]) -> tuple[Config, set[str]]:
     config = remembered(config, words)
     words, sweep = take_lists(words, config)
     command = command_class(config)
-    start = command(model=config.model, optim=optim_default(config), **vars(config.options))
+    start = command(model=config.model, optim=optim_default(command, config), **vars(config.options))
     parsed = parse_words(command, start, words, prog=f"zoo-train {name}")
     options = Options(**{f.name: getattr(parsed, f.name) for f in dataclasses.fields(Options)})
     players = {player: getattr(parsed.optim, player) for player in players_of(config) if many_players(config)}
@@ -156,9 +156,9 @@ def command_class(config: Config) -> Any:
     return command
 
 
-def optim_default(config: Config) -> Any:
-    """The recipe's optimizer, as an instance of the class that `command_class` made."""
-    cls = {f.name: f for f in dataclasses.fields(command_class(config))}["optim"].type
+def optim_default(command: Any, config: Config) -> Any:
+    """The recipe's optimizer, as an instance of the class that ``command`` has for it."""
+    cls = next(f.type for f in dataclasses.fields(command) if f.name == "optim")
     return cls(**vars(config.optim), **(config.players if many_players(config) else {}))  # type: ignore[operator]
 
 

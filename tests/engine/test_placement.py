@@ -13,7 +13,7 @@ from train import placement
 from train.config import Options
 from train.engine import Engine
 from train.optim import Optim
-from train.placement import first_replica, fsdp_spec, read_report, place
+from train.placement import first_replica, fsdp_spec, place, read_report
 from zoo.errors import UserError
 
 ONE, ALL = jax.devices()[:1], jax.devices()
@@ -31,7 +31,9 @@ def trained(name, mode, devices, *, steps, optim, wide=False):
     engine = Engine(config, place(mode, devices), None)
     state = engine.init()
     if wide:
-        state = jax.jit(as_float64, out_shardings=engine.placement.state_shardings(jax.eval_shape(as_float64, state)))(state)
+        state = jax.jit(as_float64, out_shardings=engine.placement.state_shardings(jax.eval_shape(as_float64, state)))(
+            state
+        )
     before = jax.device_get((state.params, state.opt))
     batches = [random_batch(config.model, seed=step) for step in range(steps)]
     if wide:
@@ -50,7 +52,9 @@ def test_first_step_on_eight_devices_in_float32(name, mode):
     _, many, metrics_many = trained(name, mode, ALL, steps=1, optim=optim)
     for key in metrics_one:
         np.testing.assert_allclose(metrics_one[key], metrics_many[key], rtol=1e-5, atol=1e-5)
-    gradient = lambda state: jax.tree.map(lambda a, b: np.asarray(a) - np.asarray(b), before, jax.device_get(state.params))
+    gradient = lambda state: jax.tree.map(
+        lambda a, b: np.asarray(a) - np.asarray(b), before, jax.device_get(state.params)
+    )
     scale = max(np.abs(leaf).max() for leaf in jax.tree.leaves(gradient(one)))
     for a, b in zip(jax.tree.leaves(gradient(one)), jax.tree.leaves(gradient(many)), strict=True):
         np.testing.assert_allclose(a, b, atol=1e-5 * max(scale, 1))
@@ -86,7 +90,10 @@ def test_pmap_trains_replicas_that_agree_and_draw_noise_of_their_own(name):
         rows = np.asarray(leaf)
         np.testing.assert_array_equal(rows, np.broadcast_to(rows[:1], rows.shape))
     after = first_replica(state, jax.random.key(0))
-    moved = [not np.array_equal(a, b) for a, b in zip(jax.tree.leaves(before.params), jax.tree.leaves(after.params), strict=True)]
+    moved = [
+        not np.array_equal(a, b)
+        for a, b in zip(jax.tree.leaves(before.params), jax.tree.leaves(after.params), strict=True)
+    ]
     assert any(moved) and int(after.step) == 3
     again = engine.from_saved(engine.to_saved(state))
     assert jax.tree.map(jnp.shape, again.params) == jax.tree.map(jnp.shape, state.params)

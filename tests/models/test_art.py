@@ -122,7 +122,7 @@ def test_oklab_is_the_published_space():
 def test_a_ramp_passes_through_its_shades():
     tones = jnp.linspace(-0.5, 1.5, 2 * 2 * (SHADES - 1) // 2 + 1)[None, :]
     colours = ramp(COLOURS, tones)
-    assert colours.shape == (*tones.shape, 3)
-    np.testing.assert_allclose(colours[0, 0], COLOURS[0], atol=1e-6)
-    np.testing.assert_allclose(colours[0, SHADES // 2 : -(SHADES // 2)], COLOURS[:SHADES], atol=1e-6)
-    np.testing.assert_allclose(colours[0, -1], COLOURS[SHADES - 1], atol=1e-6)
+    assert colours.shape == (3, *tones.shape)
+    np.testing.assert_allclose(colours[:, 0, 0], COLOURS[0], atol=1e-6)
+    np.testing.assert_allclose(colours[:, 0, SHADES // 2 : -(SHADES // 2)], COLOURS[:SHADES].T, atol=1e-6)
+    np.testing.assert_allclose(colours[:, 0, -1], COLOURS[SHADES - 1], atol=1e-6)

@@ -16,8 +16,8 @@ HELD_OUT = 1024
 
 def open_art(spec: Spec, split: str, *, image_size: int | None, length: int | None) -> Source:
     """art?size=N&count=N&family=NAME,NAME. "train" never repeats a picture, or has ``count`` of them; "valid" and
-    "test" have 1024 each, or a tenth of ``count``. The splits share no picture. ``family``: some of the families of
-    formulas, not all."""
+    "test" have 1024 each, or a tenth of ``count``. The splits share no picture. ``family``: the families of formulas,
+    or "all"; see ``zoo.algorithmic.art``."""
     spec.allow("size", "count", "family")
     families = chosen(spec)
     size = image_size or spec.integer("size", SIZE) or SIZE
@@ -45,11 +45,12 @@ def open_art(spec: Spec, split: str, *, image_size: int | None, length: int | No
 
 
 def chosen(spec: Spec) -> tuple[str, ...]:
-    """The families of formulas that pictures are drawn of."""
-    from zoo.algorithmic.art import FAMILIES
+    """The families of formulas that pictures are drawn of: two that a small model learns in minutes, unless said."""
+    from zoo.algorithmic.art import FAMILIES, TRAINING
 
-    names = tuple(spec.options.get("family", ",".join(FAMILIES)).split(","))
+    named = spec.options.get("family", ",".join(TRAINING))
+    names = tuple(FAMILIES) if named == "all" else tuple(named.split(","))
     for name in names:
         if name not in FAMILIES:
-            raise UserError(f"{spec.text}: no family {name!r}; there are {', '.join(FAMILIES)}")
+            raise UserError(f"{spec.text}: no family {name!r}; there are {', '.join(FAMILIES)}, and all")
     return names

@@ -24,7 +24,7 @@ class Family(NamedTuple):
     parameters: type
     """A named tuple of arrays, annotated with their ranges."""
     paint: Callable[[Any, Array, Canvas], Array]
-    """(parameters, palette [SHADES + 1, 3], canvas) -> sRGB [H, W, 3], 0 to 1 and slightly beyond: pure, smooth almost
+    """(parameters, palette [SHADES + 1, 3], canvas) -> sRGB [3, H, W], 0 to 1 and slightly beyond: pure, smooth almost
     everywhere in the parameters and in the palette."""
 
 
@@ -38,8 +38,8 @@ FAMILIES: dict[str, Family] = {
     "glass": Family(glass.Glass, glass.paint),
 }
 TRAINING = ("ridges", "bloom")
-"""What is drawn unless other families are asked for. Both are composed, about a horizon and about a centre, so that a small
-model learns them in minutes; of all seven together it learns little but the colours."""
+"""What is drawn unless other families are asked for. Both are composed, about a horizon and about a centre, so that a
+small model learns them in minutes; of all seven together it learns little but the colours."""
 
 DIMENSION = max(dimension(family.parameters) for family in FAMILIES.values())
 _COLOURS = np.stack([palette(colours) for colours in PALETTES.values()])
@@ -90,7 +90,7 @@ def paint(name: str, unit: Array, colours: Array, *, size: int) -> Array:
     """
     family = FAMILIES[name]
     picture = family.paint(scaled(unit, family.parameters), colours, square(size))
-    return 2 * jnp.clip(picture, 0, 1) - 1
+    return jnp.moveaxis(2 * jnp.clip(picture, 0, 1) - 1, 0, -1)
 
 
 def _paint(choice: Choice, *, size: int, families: tuple[str, ...]) -> Array:

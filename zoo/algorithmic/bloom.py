@@ -8,7 +8,6 @@ between the axes, where the petals end.
 from math import pi
 from typing import Annotated, NamedTuple
 
-import jax
 import jax.numpy as jnp
 from jax import Array
 
@@ -42,29 +41,34 @@ class Bloom(NamedTuple):
 
 
 def paint(bloom: Bloom, palette: Array, canvas: Canvas) -> Array:
-    """The flower, sRGB [H, W, 3]."""
-    radius, angle = polar(canvas.x - bloom.x, canvas.y - bloom.y)
-    petals = jnp.round(bloom.petals)
-    turns = angle - bloom.angle, angle - bloom.angle + pi / petals  # layers alternate by half a petal
-    outlines = [
-        jax.jvp(lambda turn: _superformula(turn, petals, bloom.roundness, bloom.depth), (turn,), (jnp.ones_like(turn),))
-        for turn in turns
-    ]
+    """The flower, sRGB [3, H, W]."""
+    x, y = canvas.x - bloom.x, canvas.y - bloom.y
+    radius, angle = polar(x, y)
+    sideways = 0.08 * (jnp.cos(LIGHT) * x + jnp.sin(LIGHT) * y) / radius  # how far the shadows fall
+    turn = 0.5 * jnp.round(bloom.petals) * (angle - bloom.angle)
+    outlines = [_superformula(bloom, turn), _superformula(bloom, turn + 0.5 * pi)]  # half a petal apart
     light = jnp.clip(8 * (bloom.ground - 0.5) + 0.5, 0, 1)
     picture = ramp(palette, mix(0.04, 0.97, light) + 0.05 * canvas.y * jnp.ones_like(canvas.x))
     for layer in range(LAYERS):
-        edge, slope = (bloom.size * (1 - 0.18 * layer) * value for value in outlines[layer % 2])
-        distance = (radius - edge) / jnp.sqrt(1 + (slope / jnp.maximum(radius, 0.05)) ** 2)
-        shadow = jnp.exp(-jnp.maximum(distance + 0.08 * jnp.cos(angle - LIGHT), 0) / 0.06)
+        outline, slope = outlines[layer % 2]
+        edge = bloom.size * (1 - 0.18 * layer) * outline
+        distance = (radius - edge) / jnp.sqrt(1 + (edge * slope / jnp.maximum(radius, 0.05)) ** 2)
+        shadow = jnp.exp(-jnp.maximum(distance + sideways, 0) / 0.06)
         colour = ramp(palette, mix(0.22 + 0.19 * layer, 0.8 - 0.19 * layer, light))
-        leaf = jnp.multiply.outer(0.91 + 0.15 * jnp.clip(radius / edge, 0, 1), colour)  # lighter towards its rim
+        leaf = jnp.multiply.outer(colour, 0.91 + 0.15 * jnp.clip(radius / edge, 0, 1))  # lighter towards its rim
         picture = over(lit(picture, -0.45 * shadow), leaf, inside(distance, canvas.pixel))
     return over(picture, accent(palette), inside(radius - bloom.heart, canvas.pixel))
 
 
-def _superformula(angle: Array, petals: Array, roundness: Array, depth: Array) -> Array:
-    """The radius [H, W] in each direction, at most 1. A hair is added under the powers, which have no slope at zero."""
-    quarter = 0.25 * petals * angle
-    cosine, sine = jnp.cos(quarter) ** 2 + 1e-4, jnp.sin(quarter) ** 2 + 1e-4
-    total = cosine ** (0.5 * roundness) + sine ** (0.5 * roundness)
-    return (total / (2 * 0.5 ** (0.5 * roundness))) ** -depth
+def _superformula(bloom: Bloom, turn: Array) -> tuple[Array, Array]:
+    """The radius [H, W] of the outline, at most 1, and the derivative of its logarithm by the angle.
+
+    ``turn`` is half of m angle. A hair is added under the powers, which have no slope at zero.
+    """
+    cosine, sine = 0.5 + 0.5 * jnp.cos(turn) + 1e-4, 0.5 - 0.5 * jnp.cos(turn) + 1e-4  # squares of those of turn / 2
+    half = 0.5 * bloom.roundness
+    first, second = jnp.exp(half * jnp.log(cosine)), jnp.exp(half * jnp.log(sine))  # powers, at a third of their cost
+    total = first + second
+    slope = half * jnp.sin(turn) * (second / sine - first / cosine) / total  # d log(total) / d turn, twice
+    radius = jnp.exp(-bloom.depth * jnp.log(total / (2 * 0.5**half)))
+    return radius, -0.25 * bloom.depth * jnp.round(bloom.petals) * slope

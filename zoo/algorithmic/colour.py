@@ -3,6 +3,8 @@
 A palette is an array [SHADES + 1, 3] of sRGB values in [0, 1]: a ramp from dark to light, then an accent that contrasts
 with it. The ramp is interpolated in Oklab (Ottosson 2020, "A perceptual color space for image processing",
 bottosson.github.io/posts/oklab), whose straight lines look like even gradients, where those of sRGB turn grey half-way.
+
+While a picture is painted its channels come first, [3, H, W]: loops along pixels are much faster than along RGB.
 """
 
 import jax.numpy as jnp
@@ -64,11 +66,11 @@ def palette(colours: tuple[str, ...]) -> np.ndarray:
 
 
 def ramp(palette: Array, tone: Array) -> Array:
-    """The colours [..., 3] of tones [...], 0 dark to 1 light and clipped there."""
+    """The colours [3, ...] of tones [...], 0 dark to 1 light and clipped there."""
     place = (SHADES - 1) * jnp.clip(tone, 0, 1)
     below = jnp.minimum(jnp.floor(place), SHADES - 2)
     index = below.astype(jnp.int32)
-    return over(palette[index], palette[index + 1], place - below)
+    return over(palette.T[:, index], palette.T[:, index + 1], place - below)
 
 
 def accent(palette: Array) -> Array:
@@ -77,11 +79,11 @@ def accent(palette: Array) -> Array:
 
 
 def lit(colour: Array, light: Array) -> Array:
-    """Colours [..., 3] brightened (``light`` [...] > 0) or shaded (< 0) by that part of themselves."""
-    return colour * (1 + light[..., None])
+    """Colours [3, ...] brightened (``light`` [...] > 0) or shaded (< 0) by that part of themselves."""
+    return colour * (1 + light[None])
 
 
 def over(below: Array, colour: Array, coverage: Array) -> Array:
-    """Paints ``colour``, [..., 3] or one [3], over ``below`` [..., 3] where ``coverage`` [...] says."""
-    colour = colour.reshape((1,) * (below.ndim - colour.ndim) + colour.shape)
-    return below + coverage[..., None] * (colour - below)
+    """Paints ``colour``, [3, ...] or one [3], over ``below`` [3, ...] where ``coverage`` [...] says."""
+    colour = colour.reshape(colour.shape + (1,) * (below.ndim - colour.ndim))
+    return below + coverage[None] * (colour - below)

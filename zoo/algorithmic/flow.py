@@ -38,7 +38,7 @@ class Flow(NamedTuple):
 
 
 def paint(flow: Flow, palette: Array, canvas: Canvas) -> Array:
-    """The stack, sRGB [H, W, 3]."""
+    """The stack, sRGB [3, H, W]."""
     x, y = jnp.broadcast_arrays(canvas.x, canvas.y)
     height, slope = jax.linearize(lambda x, y: _height(flow, x, y), x, y)
     right, up = slope(jnp.ones_like(x), jnp.zeros_like(y)), slope(jnp.zeros_like(x), jnp.ones_like(y))

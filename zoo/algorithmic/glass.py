@@ -35,21 +35,21 @@ class Glass(NamedTuple):
 
 
 def paint(glass: Glass, palette: Array, canvas: Canvas) -> Array:
-    """The window, sRGB [H, W, 3]."""
+    """The window, sRGB [3, H, W]."""
     x, y = rotated(canvas.x, canvas.y, glass.angle)
     rows, columns = jnp.divmod(jnp.arange(SIDE**2), SIDE)
     points_x, points_y = 0.8 * (columns - 1 + glass.jitter_x), 0.8 * (rows - 1 + glass.jitter_y)
-    colours = ramp(palette, glass.tone).at[0].set(accent(palette))
+    colours = ramp(palette, glass.tone).at[:, 0].set(accent(palette))
 
     first = second = (jnp.full_like(x, 1e3), jnp.zeros_like(x), jnp.zeros_like(x))  # |x - p|^2, p
-    panes = jnp.zeros((*x.shape, 3))
+    panes = jnp.zeros((3, *x.shape))
     for pane in range(SIDE**2):
         this = ((x - points_x[pane]) ** 2 + (y - points_y[pane]) ** 2, points_x[pane], points_y[pane])
         nearest, nearer = this[0] < first[0], this[0] < second[0]
         other = tuple(jnp.where(nearest, a, b) for a, b in zip(first, this, strict=True))
         second = tuple(jnp.where(nearer, a, b) for a, b in zip(other, second, strict=True))
         first = tuple(jnp.where(nearest, a, b) for a, b in zip(this, first, strict=True))
-        panes = over(panes, colours[pane], 1.0 * nearest)
+        panes = over(panes, colours[:, pane], 1.0 * nearest)
     apart = jnp.sqrt((first[1] - second[1]) ** 2 + (first[2] - second[2]) ** 2 + 1e-6)
     border = 0.5 * (second[0] - first[0]) / apart
 

@@ -34,7 +34,7 @@ class Julia(NamedTuple):
 
 
 def paint(julia: Julia, palette: Array, canvas: Canvas) -> Array:
-    """The set, sRGB [H, W, 3]."""
+    """The set, sRGB [3, H, W]."""
     real = julia.beyond * (jnp.cos(julia.around) / 2 - jnp.cos(2 * julia.around) / 4)
     imaginary = julia.beyond * (jnp.sin(julia.around) / 2 - jnp.sin(2 * julia.around) / 4)
     x, y = rotated(julia.zoom * canvas.x, julia.zoom * canvas.y, julia.angle)

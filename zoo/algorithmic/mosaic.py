@@ -34,7 +34,7 @@ class Mosaic(NamedTuple):
 
 
 def paint(mosaic: Mosaic, palette: Array, canvas: Canvas) -> Array:
-    """The mosaic, sRGB [H, W, 3]."""
+    """The mosaic, sRGB [3, H, W]."""
     rings, width = mosaic.rings > 0.5, 2 / jnp.round(mosaic.cells)
     rows, columns = _cells(canvas.y[:, 0], width), _cells(canvas.x[0], width)
 
@@ -48,7 +48,7 @@ def paint(mosaic: Mosaic, palette: Array, canvas: Canvas) -> Array:
     disc = mosaic.ground // 1 + mosaic.disc // 1
     tones = mosaic.ground // 1, disc, disc + mosaic.core // 1
     colours = [ramp(palette, (tone.reshape(MOST, MOST) % 5) / 4) for tone in tones]
-    ground, disc, core = (jnp.einsum("yi,xj,ijc->yxc", rows, columns, colour) for colour in colours)
+    ground, disc, core = (jnp.einsum("yi,xj,cij->cyx", rows, columns, colour) for colour in colours)
     pixel = canvas.pixel / width
     picture = over(ground, disc, inside(radius - jnp.where(rings, 0.46, 1.0), pixel))
     return over(picture, core, inside(radius - jnp.where(rings, 0.24, 0.5), pixel))

@@ -41,17 +41,17 @@ class Ridges(NamedTuple):
 
 
 def paint(ridges: Ridges, palette: Array, canvas: Canvas) -> Array:
-    """The landscape, sRGB [H, W, 3]."""
+    """The landscape, sRGB [3, H, W]."""
     dusk = jnp.clip(8 * (ridges.dusk - 0.6), 0, 1)
     picture = _sky(ridges, dusk, palette, canvas)
+    skylines, slopes = jax.jvp(lambda x: _skylines(ridges, x), (canvas.x[0],), (jnp.ones_like(canvas.x[0]),))
     far, near = 0.72 - 0.3 * dusk, 0.02
     for layer in range(LAYERS):
         depth, relief = layer / (LAYERS - 1), ridges.relief * (1 + 0.3 * layer)
-        skyline, slope = jax.jvp(lambda x, k=layer: _skyline(ridges, k, x), (canvas.x,), (jnp.ones_like(canvas.x),))
-        above = canvas.y - (ridges.horizon - 0.24 * layer + relief * skyline)
+        above = canvas.y - (ridges.horizon - 0.24 * layer + relief * skylines[layer][None, :])
+        steep = jnp.sqrt(1 + (relief * slopes[layer][None, :]) ** 2)
         mist = 0.16 * (1 - 0.5 * depth) * (1 - jnp.exp(3 * jnp.minimum(above, 0)))
-        coverage = inside(above / jnp.sqrt(1 + (relief * slope) ** 2), canvas.pixel)
-        picture = over(picture, ramp(palette, mix(far, near, depth) + mist), coverage)
+        picture = over(picture, ramp(palette, mix(far, near, depth) + mist), inside(above / steep, canvas.pixel))
     return picture
 
 
@@ -64,15 +64,13 @@ def _sky(ridges: Ridges, dusk: Array, palette: Array, canvas: Canvas) -> Array:
     return over(ramp(palette, tone), sun, inside(away, canvas.pixel))
 
 
-def _skyline(ridges: Ridges, layer: int, x: Array) -> Array:
-    """Height of a ridge, about -1 to 1, at x [1, W]."""
-    wave = ridges.wave * (1 + 0.12 * layer)
-    first, second = wave * x + ridges.phase[2 * layer], 2.3 * wave * x + ridges.phase[2 * layer + 1]
-    hills = jnp.cos(first) + 0.4 * jnp.cos(second)
-    mountains = _pointed(first) + 0.4 * _pointed(second)
-    return 0.7 * mix(hills, mountains, jnp.clip(ridges.peaks, 0, 1))
-
-
-def _pointed(angle: Array) -> Array:
-    """A cosine whose crests are points: 1 - 2 |sin(angle / 2)|, the cusp just rounded."""
-    return 1 - 2 * jnp.sqrt(jnp.sin(0.5 * angle) ** 2 + 0.002)
+def _skylines(ridges: Ridges, x: Array) -> Array:
+    """Heights [LAYERS, W] of the ridges, about -1 to 1, at x [W]: of each, two waves."""
+    layers, tones = jnp.arange(LAYERS)[:, None, None], jnp.array([1.0, 2.3])[None, :, None]
+    angle = ridges.wave * (1 + 0.12 * layers) * tones * x[None, None, :] + ridges.phase.reshape(LAYERS, 2, 1)
+    pointed = 1 - 2 * jnp.sqrt(
+        jnp.sin(0.5 * angle) ** 2 + 0.002
+    )  # a cosine with crests like peaks, the cusp just rounded
+    waves = mix(jnp.cos(angle), pointed, jnp.clip(ridges.peaks, 0, 1))
+    # As a matrix product, which XLA does not fuse: fused, all of this would be computed anew for each row of pixels.
+    return jnp.einsum("w,lwx->lx", jnp.array([0.7, 0.28]), waves)

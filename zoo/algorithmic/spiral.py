@@ -34,7 +34,7 @@ class Spiral(NamedTuple):
 
 
 def paint(spiral: Spiral, palette: Array, canvas: Canvas) -> Array:
-    """The spiral, sRGB [H, W, 3]."""
+    """The spiral, sRGB [3, H, W]."""
     radius, angle = polar(canvas.x - spiral.x, canvas.y - spiral.y)
     arms = jnp.round(spiral.arms)
     twist = jnp.where(spiral.twist < 0, -1, 1) * jnp.maximum(jnp.abs(spiral.twist), 5 - arms)  # few arms turn more
