@@ -22,8 +22,8 @@ FULL: Mapping[str, Budget] = {
         "optim.learning-rate": 8e-4,
     },
     "vae-conv": {
-        "data": "art", "steps": 2500, "batch-size": 32, "model.width": 32, "model.latent-size": 32,
-        "ema": 0.99, "optim.learning-rate": 2e-3,
+        "data": "art", "steps": 2500, "batch-size": 32, "model.width": 32,
+        "ema": 0.99,
     },
     "gpt": {"data": "bach?steps=2", "steps": 1000, "batch-size": 16, "model.context": 128, "model.width": 128},
     "lstm": {"data": "bach?steps=2", "steps": 1200, "batch-size": 32, "model.context": 128, "model.width": 192},

@@ -16,7 +16,7 @@ from train.step import init_state, train_step
 TINY: dict[str, dict[str, Any]] = {
     "dcgan": {"image_size": 16, "width": 4, "latent_size": 8},
     "vae": {"image_size": 8, "channels": 1, "width": 16, "latent_size": 4},
-    "vae-conv": {"image_size": 16, "width": 4, "latent_size": 4},
+    "vae-conv": {"image_size": 16, "width": 4, "latent_size": 4, "flow": 2},
     "gpt": {"vocabulary": 11, "context": 16, "layers": 2, "heads": 2, "width": 16},
     "lstm": {"vocabulary": 11, "context": 16, "width": 16, "layers": 2},
     "lstm-roll": {"width": 16, "frames": 12},

@@ -29,7 +29,7 @@ RECIPES: Mapping[str, Recipe] = MappingProxyType(
         "dcgan": Recipe(steps=20_000, batch_size=64, optim=_GAN, ema={"generator": 0.999}),
         "vae": Recipe(steps=50_000, batch_size=100, optim=Optim(rule="adam", learning_rate=1e-3, schedule="cosine")),
         "vae-conv": Recipe(
-            steps=10_000, batch_size=64, optim=Optim(rule="adam", learning_rate=1e-3, schedule="cosine")
+            steps=10_000, batch_size=64, optim=Optim(rule="adam", learning_rate=2e-3, schedule="cosine")
         ),
         "gpt": Recipe(steps=5_000, batch_size=32, optim=_SMALL_GPT),
         "gpt2": Recipe(steps=600_000, batch_size=480, optim=_GPT2),

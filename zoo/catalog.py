@@ -36,9 +36,10 @@ _CONV_VAE = {
     "network": "conv",
     "image_size": 32,
     "channels": 3,
-    "latent_size": 64,
+    "latent_size": 32,
     "width": 32,
     "likelihood": "gaussian",
+    "flow": 8,
 }
 _ROLLS = "Boulanger-Lewandowski et al. 2012; Bai et al. 2018"
 
@@ -46,7 +47,7 @@ CATALOG: Mapping[str, Entry] = MappingProxyType(
     {
         "dcgan": Entry("gan", "zoo.gan.dcgan", "DCGAN", "Radford et al. 2016", "art"),
         "vae": Entry("vae", "zoo.vae.vae", "VAE", "Kingma & Welling 2014; Burda et al. 2016", "art"),
-        "vae-conv": Entry("vae", "zoo.vae.vae", "VAE", "Kingma & Welling 2014; Rybkin et al. 2021", "art", _CONV_VAE),
+        "vae-conv": Entry("vae", "zoo.vae.vae", "VAE", "Kingma & Welling 2014; Chen et al. 2017", "art", _CONV_VAE),
         "gpt": Entry("transformer", "zoo.transformer.gpt", "GPT", "Radford et al. 2019", "bach"),
         "gpt2": _gpt2(12, 12, 768),
         "gpt2-medium": _gpt2(24, 16, 1024),

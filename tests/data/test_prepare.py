@@ -81,7 +81,7 @@ def test_text(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_art_wants_a_number(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    noise = lambda key, size: jax.random.uniform(key, (size, size, 3), minval=-1)
+    noise = lambda key, size, families: jax.random.uniform(key, (size, size, 3), minval=-1)
     monkeypatch.setattr("zoo.algorithmic.art.draw", noise)
     with pytest.raises(UserError, match=r"art is endless.*count="):
         prepare("art", tmp_path)
