@@ -13,15 +13,26 @@ def main(argv: list[str] | None = None) -> int:
     try:
         return run(argv)
     except UserError as error:
-        print(f"zoo-train: {error}", file=sys.stderr)
-        return 2
+        return failed(error)
     except ValueError as error:
         from zoo.codecs import CodecError
 
         if not isinstance(error, CodecError):
             raise
-        print(f"zoo-train: {error}", file=sys.stderr)
-        return 2
+        return failed(error)
+    except KeyboardInterrupt:
+        print("zoo-train: interrupted before the first step", file=sys.stderr)
+        return 130
+
+
+def failed(error: Exception) -> int:
+    """Says why in one line. One of several processes ends here at once: jax would have it wait for the others, which
+    wait for it."""
+    print(f"zoo-train: {error}", file=sys.stderr, flush=True)
+    if "jax" in sys.modules and sys.modules["jax"].process_count() > 1:
+        sys.stdout.flush()
+        os._exit(2)
+    return 2
 
 
 def run(argv: list[str]) -> int:
