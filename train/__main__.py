@@ -78,7 +78,18 @@ def connect(options) -> None:
         return
     if options.processes is None or options.process is None:
         raise UserError("--coordinator HOST:PORT needs --processes N and --process I (or say --coordinator auto)")
-    jax.distributed.initialize(options.coordinator, options.processes, options.process)
+    host, _, port = options.coordinator.rpartition(":")
+    if not host or not port.isdecimal():
+        raise UserError(f"--coordinator {options.coordinator}: write HOST:PORT of process 0, or auto")
+    if options.process >= options.processes:
+        raise UserError(
+            f"--process {options.process}: of {options.processes} processes the last is {options.processes - 1}"
+        )
+    try:
+        jax.distributed.initialize(options.coordinator, options.processes, options.process)
+    except RuntimeError as error:
+        why = (str(error).splitlines() or ["no answer"])[0]
+        raise UserError(f"cannot join the other processes at {options.coordinator}: {why}") from error
 
 
 def compilation_cache() -> None:

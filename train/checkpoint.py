@@ -90,8 +90,12 @@ class Checkpoints:
                 self._manager.wait_until_finished()
         self.check()
 
-    def close(self) -> None:
-        if "_manager" in vars(self):
+    def __enter__(self) -> "Checkpoints":
+        return self
+
+    def __exit__(self, kind: Any, error: Any, trace: Any) -> None:
+        """Finishes what was started; but where one of several processes has failed, the others cannot help to."""
+        if "_manager" in vars(self) and (error is None or jax.process_count() == 1):
             with contextlib.suppress(Exception):
                 self._manager.close()
 

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from train.bounds import check_numbers
 from train.config import FREE, Config, Options, default_config
 from train.folder import RunFolder
 from train.optim import Optim, PlayerOptim
@@ -53,22 +54,9 @@ def parse(argv: Sequence[str]) -> tuple[Config, set[str]]:
 
 
 def finished(config: Config, given: set[str]) -> Config:
-    """Precision, averages and checks that concern several options at once."""
+    """Precision, averages and what numbers may be."""
+    check_numbers(config)
     options, model = config.options, config.model
-    for name in (
-        "steps",
-        "batch_size",
-        "save_every",
-        "keep",
-        "log_every",
-        "accumulate",
-        "sample_every",
-        "dispatch",
-        "population",
-    ):
-        value = getattr(options, name)
-        if value is not None and value < 1:
-            raise UserError(f"--{name.replace('_', '-')} {value}: it must be at least 1")
     if options.precision is not None and "model.dtype" not in given:
         model = dataclasses.replace(model, dtype={"fp32": "float32", "bf16": "bfloat16"}[options.precision])
     ema = dict(config.ema)

@@ -21,7 +21,7 @@ from train.log import MetricsFile
 from train.pace import Pace
 from train.placement import first_replica, place, read_report
 from train.population import summary
-from train.processes import Vote, largest, together
+from train.processes import Vote, largest, not_alone, together
 from train.runs import restore_run
 from train.signals import Stop, signals
 from train.step import State
@@ -54,7 +54,8 @@ def train(config: Config, source: Any, *, quiet: bool = False) -> Result:
                 claim(stack, folder, config, source)
         closing = lambda thing: stack.enter_context(contextlib.closing(thing))
         watcher = closing(Watcher(config.name, options.steps or 0, quiet=quiet or not main))
-        checkpoints = closing(Checkpoints(folder.checkpoints, keep=options.keep))
+        checkpoints = stack.enter_context(Checkpoints(folder.checkpoints, keep=options.keep))
+        stack.enter_context(not_alone())
         step, state = begin(engine, checkpoints, watcher)
         run = closing(Run(engine, folder, checkpoints, watcher, source, step, state))
         return run.to_the_end(state, stop)

@@ -33,6 +33,20 @@ def together() -> Iterator[None]:
         raise failure or UserError("another process of this run could not begin; what it printed says why")
 
 
+@contextlib.contextmanager
+def not_alone() -> Iterator[None]:
+    """What a process meets when another one has died, in one line."""
+    try:
+        yield
+    except UserError:
+        raise
+    except (RuntimeError, ValueError) as error:
+        if jax.process_count() == 1:
+            raise
+        why = (str(error).splitlines() or [type(error).__name__])[0][:200]
+        raise UserError(f"another process of this run was lost; start all again with --resume ({why})") from error
+
+
 class Vote:
     """Whether any process wants to stop. All must hear it at the same step; so the answer is that to the question
     before, which has arrived by now, and nobody waits for it."""
