@@ -3,6 +3,7 @@
 
 PYTHON ?= python3
 BIN := .venv/bin
+WORKERS := -n auto --maxprocesses 4 --dist worksteal
 
 .PHONY: demo test test-all lint setup lock clean
 
@@ -10,10 +11,10 @@ demo: .venv/ready
 	$(BIN)/python -m sample.demo
 
 test: .venv/ready
-	$(BIN)/python -m pytest -q
+	$(BIN)/python -m pytest -q $(WORKERS)
 
 test-all: .venv/ready
-	$(BIN)/python -m pytest -q -m "slow or not slow"
+	$(BIN)/python -m pytest -q $(WORKERS) -m "slow or not slow"
 
 lint: .venv/ready
 	$(BIN)/ruff check .

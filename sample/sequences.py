@@ -6,7 +6,7 @@ from typing import Any
 import jax.numpy as jnp
 import numpy as np
 
-from zoo.decoding import Sampler, generate, stopped
+from zoo.decoding import Sampler, generate, ragged
 from zoo.model import Array, Extra, Params, SequenceModel
 
 CHUNK = 64  # rows decoded at once
@@ -51,49 +51,16 @@ def continued(
 ) -> list[np.ndarray]:
     """Each prompt [P_i, ...] with ``length`` more positions behind it.
 
-    ``numbers``: what the rows' draws are keyed by (0, 1, ...). A row does not depend on the others: those that fit into
-    the model's context go on together, however long their prompts; the others with their equals in length.
-    ``align``: positions from one place to the next where a training window may begin. A context that slides does so by
-    whole windows, so it is filled up to such a place first.
+    ``numbers``: what the rows' draws are keyed by (0, 1, ...); a row does not depend on the others. ``align``: as for
+    `generate`.
     """
-    numbers = range(len(prompts)) if numbers is None else numbers
-    groups: dict[int, list[int]] = {}
-    for row, prompt in enumerate(prompts):
-        fits = model.capacity is None or len(prompt) + length <= model.capacity
-        groups.setdefault(0 if fits else len(prompt), []).append(row)
-    whole: dict[int, np.ndarray] = {}
-    for size, members in groups.items():
-        head = min(-size % align, length)
-        for part in (members[at : at + CHUNK] for at in range(0, len(members), CHUNK)):
-            rows, keyed = [prompts[row] for row in part], np.array([numbers[row] for row in part], np.int32)
-            for count in filter(None, (head, length - head)):
-                prompt, lengths = ragged(rows)
-                more = generate(
-                    model,
-                    params,
-                    extra,
-                    key,
-                    prompt=jnp.asarray(prompt),
-                    lengths=jnp.asarray(lengths),
-                    length=count,
-                    sampler=sampler,
-                    rows=jnp.asarray(keyed),
-                    stop=stop,
-                )
-                rows = [np.concatenate(both) for both in zip(rows, np.asarray(more), strict=True)]
-            whole.update(zip(part, rows, strict=True))
-    return [_ended(whole[row], len(prompt), stop) for row, prompt in enumerate(prompts)]
-
-
-def ragged(rows: Sequence[np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
-    """Rows [T_i, ...] -> [B, T, ...] padded with zeros, and int32 [B] lengths."""
-    lengths = np.array([len(row) for row in rows], np.int32)
-    padded = np.zeros((len(rows), lengths.max(), *rows[0].shape[1:]), rows[0].dtype)
-    for at, row in enumerate(rows):
-        padded[at, : len(row)] = row
-    return padded, lengths
-
-
-def _ended(row: np.ndarray, size: int, stop: int | None) -> np.ndarray:
-    """The row, with nothing but ``stop`` behind the first one after its prompt of ``size``."""
-    return np.concatenate([row[:size], stopped(row[None, size:], stop)[0]])
+    numbers = np.arange(len(prompts)) if numbers is None else np.asarray(numbers)
+    whole = []
+    for at in range(0, len(prompts), CHUNK):
+        prompt, lengths = ragged(prompts[at : at + CHUNK])
+        more = generate(
+            model, params, extra, key, prompt=jnp.asarray(prompt), lengths=lengths, length=length, sampler=sampler,
+            rows=numbers[at : at + CHUNK], stop=stop, align=align,
+        )  # fmt: skip
+        whole += map(np.concatenate, zip(prompts[at : at + CHUNK], np.asarray(more), strict=True))
+    return whole

@@ -20,6 +20,7 @@ ROOT = Path(__file__).parents[1]
 MODELS = ("dcgan", "vae-conv", "gpt", "lstm")
 TINY = {
     "dcgan": "--model.image-size 16 --model.width 4 --model.latent-size 8",
+    "vae": "--model.width 16 --model.latent-size 4",
     "vae-conv": "--model.image-size 16 --model.width 4 --model.latent-size 4",
     "gpt": "--model.layers 1 --model.heads 2 --model.width 16 --model.context 16",
     "lstm": "--model.layers 1 --model.width 16 --model.context 16",
@@ -178,10 +179,10 @@ def one_line(result: Ended, *said: str, code: int = 2) -> None:
 
 
 @functools.cache
-def uninterrupted(name: str, devices: int = 1) -> tuple[Ended, Path]:
+def uninterrupted(name: str, steps: int = 24) -> tuple[Ended, Path]:
     """The tiny run of ``name`` from its first step to its last, once for all tests."""
-    out = data_folder() / f"uninterrupted-{name}-{devices}"
-    return run(words(name, out), devices=devices), out
+    out = data_folder() / f"uninterrupted-{name}-{steps}"
+    return run(words(name, out, steps=steps)), out
 
 
 def copied(folder: Path, to: Path) -> Path:

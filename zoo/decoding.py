@@ -5,6 +5,7 @@ its neighbours' prompts reach. Rows of a ragged batch give what each would give 
 """
 
 import functools
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -71,6 +72,7 @@ def generate(
     sampler: Sampler = Sampling(),
     rows: Array | None = None,
     stop: int | None = None,
+    align: int = 1,
     cond: Any = None,
 ) -> Array:
     """Continues ragged prompts by ``length`` tokens each.
@@ -79,21 +81,20 @@ def generate(
     rows' draws are keyed by (0..B-1). After ``stop`` a row repeats it. Returns the new tokens [B, length]. One
     compilation for each P, ``length`` and batch size; temperature and top-p may change without another.
 
-    A model whose ``capacity`` is smaller than prompt and continuation slides: whenever the window is full it goes on
-    from the newest half of what it has read.
+    A row that does not fit into the model's ``capacity`` slides: whenever its window is full it goes on from the newest
+    half of what it has, beginning at a multiple of ``align`` positions (where training windows begin: a beat, a bar)
+    if half a window has room for that many.
     """
     rows = jnp.arange(prompt.shape[0]) if rows is None else jnp.asarray(rows)
     lengths = jnp.asarray(lengths, jnp.int32)
+    decode = functools.partial(_decode, model, params, extra, key, sampler=sampler, cond=cond, stop=stop)
     if model.capacity is None or prompt.shape[1] + length <= model.capacity:
-        run = functools.partial(_decode, model, length=length, stop=stop)
-        return run(params, extra, key, jnp.asarray(prompt), lengths, lengths, sampler, rows, cond)
-    return _slide(
-        model, params, extra, key, prompt, lengths, length=length, sampler=sampler, rows=rows, stop=stop, cond=cond
-    )
+        return decode(jnp.asarray(prompt), lengths, lengths, rows, length=length)
+    return _slide(decode, prompt, np.asarray(lengths), np.asarray(rows), length, model.capacity, align, stop)
 
 
 @functools.partial(jax.jit, static_argnums=0, static_argnames=("length", "stop"))
-def _decode(model, params, extra, key, prompt, lengths, origin, sampler, rows, cond, *, length, stop):
+def _decode(model, params, extra, key, prompt, lengths, origin, rows, *, sampler, cond, length, stop):
     """Prefill, then ``length`` steps in one scan. ``origin`` [B]: the absolute position of each row's first new
     token."""
     capacity = prompt.shape[1] + length
@@ -115,28 +116,36 @@ def _decode(model, params, extra, key, prompt, lengths, origin, sampler, rows, c
     return jnp.moveaxis(tokens, 0, 1)
 
 
-def _slide(model, params, extra, key, prompt, lengths, *, length, sampler, rows, stop, cond):
-    """`generate` past the context, in windows: half of each is what was read last, half is new."""
-    context, half = model.capacity, model.capacity // 2
-    if not half:
-        raise UserError(f"a context of {context} cannot slide; ask for at most {context} tokens in all")
-    written = [np.asarray(row)[:count] for row, count in zip(prompt, np.asarray(lengths), strict=True)]
-    origin = lengths
-    made = 0
-    while made < length:
-        tails = [row[-(context - half) :] for row in written]
-        counts = jnp.array([len(tail) for tail in tails], jnp.int32)
-        padded = np.stack(
-            [np.concatenate([t, np.zeros((context - half - len(t), *t.shape[1:]), t.dtype)]) for t in tails]
-        )
-        new = _decode(
-            model, params, extra, key, jnp.asarray(padded), counts, origin + made, sampler, rows, cond,
-            length=half, stop=stop,
-        )  # fmt: skip
-        written = [np.concatenate([row, tokens]) for row, tokens in zip(written, np.asarray(new), strict=True)]
-        made += half
-    fresh = [row[count : count + length] for row, count in zip(written, np.asarray(lengths), strict=True)]
+def _slide(decode, prompt, lengths, rows, length, capacity, align, stop):
+    """`generate` past the context. Rows that would fit alone are decoded whole, as they would be alone."""
+    if capacity < 2:
+        raise UserError(f"a context of {capacity} cannot slide; ask for at most {capacity} tokens in all")
+    texts = [np.asarray(row)[:count] for row, count in zip(prompt, lengths, strict=True)]
+    fits = lengths + length <= capacity
+    for group, new in ((np.flatnonzero(fits), length), (np.flatnonzero(~fits), capacity // 2)):
+        kept = capacity - new
+        for made in range(0, length if group.size else 0, new):
+            window, counts = ragged([newest(texts[row], kept, align) for row in group], None if new == length else kept)
+            more = decode(jnp.asarray(window), counts, lengths[group] + made, rows[group], length=new)
+            for row, tokens in zip(group, np.asarray(more), strict=True):
+                texts[row] = np.concatenate([texts[row], tokens])
+    fresh = [text[count : count + length] for text, count in zip(texts, lengths, strict=True)]
     return jnp.asarray(stopped(np.stack(fresh), stop))
+
+
+def newest(row: np.ndarray, kept: int, align: int) -> np.ndarray:
+    """The last ``kept`` positions of a row [T, ...], or fewer: from a multiple of ``align`` on, if that leaves any."""
+    start = max(len(row) - kept, 0)
+    return row[-(-start // align) * align if align <= kept else start :]
+
+
+def ragged(rows: Sequence[np.ndarray], width: int | None = None) -> tuple[np.ndarray, np.ndarray]:
+    """Rows [T_i, ...] -> [B, T, ...] padded with zeros to the longest or to ``width``, and int32 [B] lengths."""
+    lengths = np.array([len(row) for row in rows], np.int32)
+    padded = np.zeros((len(rows), width or lengths.max(), *rows[0].shape[1:]), rows[0].dtype)
+    for at, row in enumerate(rows):
+        padded[at, : len(row)] = row
+    return padded, lengths
 
 
 def stopped(tokens: np.ndarray, stop: int | None) -> np.ndarray:

@@ -10,15 +10,12 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-import zoo
 from sample.__main__ import main
 from sample.latent import closed_loop, slerp
-from sample.sequences import continued
 from train.__main__ import main as zoo_train
 from zoo.codecs import Notes, read_midi, write_midi
 from zoo.codecs.film import read_film
 from zoo.codecs.images import read_png, write_png
-from zoo.decoding import Greedy
 
 SIDE = 16
 TEXT = "the quick brown fox jumps over the lazy dog. " * 40
@@ -172,21 +169,6 @@ def test_ragged_primers_go_on_as_each_would_alone(runs, tmp_path, capsys, length
         one, other = read_midi(one), read_midi(other)
         np.testing.assert_array_equal(one.pitch, other.pitch)
         np.testing.assert_array_equal(one.start, other.start)
-
-
-def test_a_context_slides_from_where_training_windows_begin(monkeypatch):
-    asked = []
-
-    def count(model, params, extra, key, *, prompt, length, **rest):
-        asked.append((prompt.shape, length))
-        return jnp.zeros((len(prompt), length), jnp.int32)
-
-    monkeypatch.setattr("sample.sequences.generate", count)
-    model = zoo.create("gpt", vocabulary=132, context=32)
-    prompts = [np.zeros(size, np.int32) for size in (5, 17, 20, 17)]
-    rows = continued(model, {}, {}, jax.random.key(0), prompts, length=20, sampler=Greedy(), align=16)
-    assert [len(row) for row in rows] == [25, 37, 40, 37]
-    assert asked == [((1, 5), 20), ((2, 17), 15), ((2, 32), 5), ((1, 20), 12), ((1, 32), 8)]
 
 
 def test_a_continuation_begins_with_its_primer(runs, tmp_path, capsys):
