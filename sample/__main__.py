@@ -57,7 +57,7 @@ def draw(path: str, options: Options) -> list[Path]:
     compilation_cache()
     from sample.restore import made_by, open_run
 
-    run = open_run(path, member=options.member)
+    run = open_run(path, step=options.step, member=options.member)
     place = target(options, media, config.name, folder=Path(path) / "samples", stem=stem(run, options))
     write = writer(media)
     return write(run, options, place, made_by(run, path, seed=options.seed, options=options.told()))

@@ -27,6 +27,8 @@ class Options:
     out: str | None = None
     """A folder, or a file whose suffix says what to write: .png .gif .mp4 of pictures, .mid .wav .png of music, .txt
     (default: into RUN/samples)."""
+    step: int | None = None
+    """Which checkpoint (default: the newest)."""
     member: int | None = None
     """Which one of a population (default: the first)."""
     images: bool = False
@@ -55,8 +57,10 @@ class Options:
     """Sequences: always the most probable token."""
 
     def told(self) -> dict[str, Any]:
-        """What differs from the defaults, for the files' metadata; where they lie changes nothing in them."""
-        changed = {f.name: getattr(self, f.name) for f in dataclasses.fields(self) if f.name not in ("out", "seed")}
+        """What differs from the defaults, for the files' metadata, which hold seed and step already; where they lie changes nothing in them."""
+        changed = {
+            f.name: getattr(self, f.name) for f in dataclasses.fields(self) if f.name not in ("out", "seed", "step")
+        }
         defaults = vars(Options())
         return {name: value for name, value in changed.items() if value != defaults[name]}
 

@@ -12,12 +12,13 @@ from train.runs import Restored, restore_run
 from zoo.errors import UserError
 
 
-def open_run(path: Path | str, *, member: int | None = None) -> Restored:
+def open_run(path: Path | str, *, step: int | None = None, member: int | None = None) -> Restored:
     """The run at ``path`` with its parameters on one device: what is drawn does not depend on how many there are.
 
-    ``member``: which one of a population, the first if None. UserError where there is no run, or no such member.
+    ``step``: of which checkpoint, the newest if None. ``member``: which one of a population, the first if None.
+    UserError where there is no run, or no such checkpoint or member.
     """
-    run = restore_run(path, member=member or 0, report=warn)
+    run = restore_run(path, step=step, member=member or 0, report=warn)
     if member is not None and run.config.members is None:
         raise UserError(f"--member {member}: {path} is a single run, not a population")
     host: Any = jax.device_get({"params": run.params, "raw": run.raw, "extra": run.extra})

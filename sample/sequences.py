@@ -54,13 +54,13 @@ def continued(
     ``numbers``: what the rows' draws are keyed by (0, 1, ...); a row does not depend on the others. ``align``: as for
     `generate`.
     """
-    numbers = np.arange(len(prompts)) if numbers is None else np.asarray(numbers)
+    keyed = jnp.asarray(range(len(prompts)) if numbers is None else numbers)
     whole = []
     for at in range(0, len(prompts), CHUNK):
-        prompt, lengths = ragged(prompts[at : at + CHUNK])
+        prompt, lengths = map(jnp.asarray, ragged(prompts[at : at + CHUNK]))
         more = generate(
-            model, params, extra, key, prompt=jnp.asarray(prompt), lengths=lengths, length=length, sampler=sampler,
-            rows=numbers[at : at + CHUNK], stop=stop, align=align,
+            model, params, extra, key, prompt=prompt, lengths=lengths, length=length, sampler=sampler,
+            rows=keyed[at : at + CHUNK], stop=stop, align=align,
         )  # fmt: skip
         whole += map(np.concatenate, zip(prompts[at : at + CHUNK], np.asarray(more), strict=True))
     return whole

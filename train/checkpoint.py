@@ -105,20 +105,24 @@ class Checkpoints:
             return []
         return sorted((int(entry.name) for entry in self.folder.iterdir() if entry.name.isdecimal()), reverse=True)
 
-    def restore(self, abstract: Any, *, report: Any = print, mend: bool = False) -> tuple[int, Any] | None:
+    def restore(
+        self, abstract: Any, *, only: int | None = None, report: Any = print, mend: bool = False
+    ) -> tuple[int, Any] | None:
         """(step, state) of the newest checkpoint that verifies, or None where there is none.
 
-        abstract: ShapeDtypeStructs with shardings. Damaged checkpoints are named to ``report``; ``mend`` puts them
+        abstract: ShapeDtypeStructs with shardings. ``only``: the step that it must be. Damaged checkpoints are named to ``report``; ``mend`` puts them
         aside, so that their steps can be saved again. Raises UserError where all are damaged or another model's.
         """
         damaged = []
-        for step in self.steps():
+        for step in self.steps() if only is None else [only]:
             found = self._verified(step, abstract)
             if not isinstance(found, str):
                 if mend and damaged:
                     self._put_aside(damaged)
                 self._last = step
                 return step, found
+            if only is not None:
+                raise UserError(f"checkpoint {step} of {self.folder.parent} is damaged ({found})")
             report(f"checkpoint {step} is damaged ({found}); trying an older one")
             damaged.append(step)
         if damaged:

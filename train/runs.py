@@ -40,15 +40,19 @@ class Restored:
         return from_config(self.data["codec"])
 
 
-def restore_run(path: Path | str, *, member: int = 0, report: Any = print) -> Restored:
-    """Opens ``path``. ``member``: which one of a population."""
+def restore_run(path: Path | str, *, step: int | None = None, member: int = 0, report: Any = print) -> Restored:
+    """Opens ``path`` at ``step`` (its newest whole checkpoint). ``member``: which one of a population."""
     folder = RunFolder(Path(path))
     if not folder.path.exists():
         raise UserError(f"{path} does not exist; a run folder is what zoo-train writes to --out")
     config, data = folder.load()
     alone = replace(config.options, parallel="jit", batch_size=jax.device_count(), accumulate=1)
     engine = Engine(replace(config, options=alone), place("jit"), None)
-    found = Checkpoints(folder.checkpoints).restore(engine.abstract(), report=report)
+    checkpoints = Checkpoints(folder.checkpoints)
+    if step is not None and step not in checkpoints.steps():
+        kept = ", ".join(map(str, sorted(checkpoints.steps()))) or "none"
+        raise UserError(f"--step {step} is not among the checkpoints of {path}: {kept} (zoo-train --keep keeps more)")
+    found = checkpoints.restore(engine.abstract(), only=step, report=report)
     if found is None:
         raise UserError(f"{path} has no checkpoint yet; let zoo-train reach --save-every, or --resume it")
     step, state = found

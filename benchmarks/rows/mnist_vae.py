@@ -22,7 +22,7 @@ from train.optim import Optim
 from train.runs import sampling_params
 
 OPTIM = Optim(rule="adam", learning_rate=1e-3, schedule="cosine", final=0.01)
-STEPS = {"cpu": 160_000, "full": 600_000}
+STEPS = {"cpu": 140_000, "full": 600_000}
 PIXELS = 20_261_120  # the test set's one binarisation
 SAMPLES = 200
 

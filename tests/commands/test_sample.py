@@ -41,7 +41,7 @@ def runs(tmp_path_factory) -> Path:
 
 
 def learn(folder: Path, name: str, out: str, data: str, *words: str) -> None:
-    budget = ["--steps", "2", "--batch-size", "8", "--dispatch", "2", "--log-every", "1"]
+    budget = ["--steps", "2", "--batch-size", "8", "--dispatch", "1", "--log-every", "1", "--save-every", "1"]
     assert zoo_train([name, "--data", data, *budget, "--out", str(folder / out), *words]) == 0
 
 
@@ -80,6 +80,14 @@ def test_the_same_command_gives_the_same_bytes_and_another_seed_others(runs, tmp
         drawn(capsys, runs / "vae", "-n", 4, "--seed", seed, "--out", path)
     a, b, c = (path.read_bytes() for path in paths)
     assert a == b != c
+
+
+def test_an_earlier_checkpoint_drew_otherwise(runs, tmp_path, capsys):
+    words = (runs / "vae", "-n", 4)
+    first, second = (drawn(capsys, *words, "--step", step, "--out", tmp_path / f"{step}.png")[0] for step in (1, 2))
+    (newest,) = drawn(capsys, *words, "--out", tmp_path / "newest.png")
+    assert read_png(first)[1]["step"] == 1 and second.read_bytes() == newest.read_bytes()
+    assert (read_png(first)[0] != read_png(newest)[0]).any()
 
 
 def test_single_pictures_do_not_depend_on_their_number(runs, tmp_path, capsys):
@@ -230,6 +238,7 @@ FAULTS = {
     "no encoder": ("{runs}/gpt --reconstruct x", "--reconstruct is for pictures"),
     "nothing to reconstruct": ("{runs}/vae --reconstruct {runs}/songs", "no .png"),
     "a member of one": ("{runs}/vae --member 1", "single run"),
+    "a step that was not saved": ("{runs}/vae --step 9", "checkpoints of {runs}/vae: 1, 2"),
     "a primer that is not there": ("{runs}/gpt --primer {runs}/no.mid", "no.mid: No such file"),
     "a primer that is no MIDI": ("{runs}/gpt --primer {runs}/text.txt", "not a MIDI file"),
     "a strange character": ("{runs}/lstm --prompt €", "not in the alphabet"),
@@ -247,7 +256,7 @@ def test_a_fault_is_one_line_and_exit_code_2(runs, capsys, fault):
     assert code == 2
     assert output.out == ""
     assert output.err.startswith("zoo-sample: ") and output.err.count("\n") == 1
-    assert reason in output.err
+    assert reason.format(runs=runs) in output.err
 
 
 def test_help_needs_no_jax():
