@@ -57,10 +57,10 @@ class Options:
     """Sequences: always the most probable token."""
 
     def told(self) -> dict[str, Any]:
-        """What differs from the defaults, for the files' metadata, which hold seed and step already; where they lie changes nothing in them."""
-        changed = {
-            f.name: getattr(self, f.name) for f in dataclasses.fields(self) if f.name not in ("out", "seed", "step")
-        }
+        """What differs from the defaults, for the files' metadata: those hold seed and step already, and where they
+        lie changes nothing in them."""
+        names = [f.name for f in dataclasses.fields(self) if f.name not in ("out", "seed", "step")]
+        changed = {name: getattr(self, name) for name in names}
         defaults = vars(Options())
         return {name: value for name, value in changed.items() if value != defaults[name]}
 

@@ -110,8 +110,9 @@ class Checkpoints:
     ) -> tuple[int, Any] | None:
         """(step, state) of the newest checkpoint that verifies, or None where there is none.
 
-        abstract: ShapeDtypeStructs with shardings. ``only``: the step that it must be. Damaged checkpoints are named to ``report``; ``mend`` puts them
-        aside, so that their steps can be saved again. Raises UserError where all are damaged or another model's.
+        abstract: ShapeDtypeStructs with shardings. ``only``: the step that it must be. Damaged checkpoints are named to
+        ``report``; ``mend`` puts them aside, so that their steps can be saved again. Raises UserError where all are
+        damaged or another model's.
         """
         damaged = []
         for step in self.steps() if only is None else [only]:
