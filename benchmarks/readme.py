@@ -21,11 +21,12 @@ def models_table() -> str:
 
 
 def quality_table(folder: Path = RESULTS) -> str:
-    """One line a measured row."""
+    """One line a measured row; below, where each published number stands and what differs."""
     lines = [
         "| row | metric | ours | published | seeds | time, all seeds | where |",
         "|---|---|---:|---:|---:|---:|---|",
     ]
+    notes = []
     for file in sorted(folder.glob("*.json")):
         row: dict[str, Any] = json.loads(file.read_text())
         ours = f"{row['ours']:.3f}" + (f" ± {row['stderr']:.3f}" if row["stderr"] is not None else "")
@@ -33,7 +34,8 @@ def quality_table(folder: Path = RESULTS) -> str:
             f"| `{row['row']}` | {row['metric']}, {row['unit']} | {ours} | {row['published']} | {len(row['seeds'])} "
             f"| {row['seconds']:.0f} s | {row['device']}, jax {row['versions']['jax']} |"
         )
-    return "\n".join(lines)
+        notes.append(f"- `{row['row']}`, published: {row['source']}")
+    return "\n".join(lines + [""] + notes)
 
 
 def fill(text: str, name: str, body: str) -> str:

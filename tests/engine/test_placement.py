@@ -7,7 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 from jax.sharding import PartitionSpec
-from tiny import NAMES, as_float64, random_batch, tiny_config
+from tiny import as_float64, random_batch, tiny_config
 
 from train import placement
 from train.config import Options
@@ -17,6 +17,13 @@ from train.placement import first_replica, fsdp_spec, place, read_report
 from zoo.errors import UserError
 
 ONE, ALL = jax.devices()[:1], jax.devices()
+MODELS = [
+    "dcgan",
+    "vae",
+    "gpt",
+    "lstm",
+    *(pytest.param(name, marks=pytest.mark.slow) for name in ("vae-conv", "lstm-roll")),
+]
 
 
 @pytest.fixture(autouse=True)
@@ -44,7 +51,7 @@ def trained(name, mode, devices, *, steps, optim, wide=False):
 
 
 @pytest.mark.parametrize("mode", ["jit", "fsdp"])
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", MODELS)
 def test_first_step_on_eight_devices_in_float32(name, mode):
     """Losses, and gradients as what one step of plain SGD takes away."""
     optim = Optim(rule="sgd", learning_rate=1.0, b1=0.0)
@@ -63,7 +70,7 @@ def test_first_step_on_eight_devices_in_float32(name, mode):
 
 
 @pytest.mark.parametrize("mode", ["jit", "fsdp"])
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", MODELS)
 def test_five_steps_on_eight_devices_in_float64(name, mode):
     with jax.enable_x64(True):
         optim = Optim(rule="adam", learning_rate=1e-3)
@@ -74,7 +81,7 @@ def test_five_steps_on_eight_devices_in_float64(name, mode):
             np.testing.assert_allclose(np.asarray(a), np.asarray(b), rtol=1e-9, atol=1e-9)
 
 
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", MODELS)
 def test_pmap_trains_replicas_that_agree_and_draw_noise_of_their_own(name):
     config = tiny_config(name)
     engine = Engine(config, place("pmap"), None)
