@@ -1,5 +1,5 @@
-"""``python -m benchmarks quality ROW``: trains, evaluates by the stated protocol, and compares with a published
-number."""
+"""``python -m benchmarks quality | speed | compare | aot | readme``: how good, how fast, how large;
+and the README's tables of it."""
 
 import argparse
 import os
@@ -8,40 +8,99 @@ from pathlib import Path
 
 from benchmarks.quality import ROWS, run_row
 from benchmarks.readme import write_readme
+from zoo.codecs import CodecError
 from zoo.errors import UserError
+
+RESULTS = Path(__file__).parent / "results"
 
 
 def main(argv: list[str] | None = None) -> int:
-    parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
-    commands = parser.add_subparsers(dest="command", required=True)
+    arguments = parser().parse_args(argv)
+    try:
+        return arguments.run(arguments) or 0
+    except (UserError, CodecError) as error:
+        print(f"benchmarks: {error}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        return 130
+
+
+def parser() -> argparse.ArgumentParser:
+    top = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
+    commands = top.add_subparsers(required=True)
     quality = commands.add_parser("quality", help="one row: our number beside the published one")
+    quality.set_defaults(run=run_quality)
     quality.add_argument("row", metavar="ROW", help=", ".join(ROWS))
     quality.add_argument("--seeds", type=int, default=1, metavar="K", help="how many trainings (default 1)")
     quality.add_argument("--seed", type=int, default=0, metavar="FIRST", help="seed of the first one (default 0)")
     quality.add_argument("--data", default=os.environ.get("ZOO_DATA"), metavar="DIR", help="default $ZOO_DATA")
     quality.add_argument("--budget", choices=("cpu", "full"), default="cpu", help="cpu: minutes on two cores")
-    quality.add_argument("--out", default=None, metavar="DIR", help="default benchmarks/results/quality")
-    commands.add_parser("readme", help="write the tables of README.md from the catalogue and the results")
-    arguments = parser.parse_args(argv)
-    try:
-        if arguments.command == "readme":
-            write_readme()
-            return 0
-        if arguments.row not in ROWS:
-            raise UserError(f"no row is called {arguments.row!r}; the rows are {', '.join(ROWS)}")
-        if arguments.seeds < 1:
-            raise UserError(f"--seeds {arguments.seeds}: it must be at least 1")
-        if arguments.data is None:
-            raise UserError("say where the data sets are: --data DIR, or set ZOO_DATA")
-        out = Path(arguments.out) if arguments.out else Path(__file__).parent / "results" / "quality"
-        seeds = range(arguments.seed, arguments.seed + arguments.seeds)
-        run_row(arguments.row, data=Path(arguments.data), seeds=seeds, budget=arguments.budget, out=out)
-    except (UserError, ValueError) as error:
-        if isinstance(error, ValueError) and type(error).__name__ != "CodecError":
-            raise
-        print(f"benchmarks: {error}", file=sys.stderr)
-        return 2
-    return 0
+    quality.add_argument("--out", default=RESULTS / "quality", type=Path, metavar="DIR")
+    speed = commands.add_parser("speed", help="our throughput against PyTorch's, in one run")
+    speed.set_defaults(run=run_speed)
+    speed.add_argument("--suite", choices=("cpu", "gpu"), default="cpu", help="which rows, and in which precision")
+    speed.add_argument("--rows", type=words, metavar="ROW,...", help="only these (default: all of the suite)")
+    speed.add_argument("--peers", type=words, metavar="MODE,...", help="only these modes of PyTorch")
+    speed.add_argument("--quick", action="store_true", help="two rows and short windows")
+    speed.add_argument("--out", default=RESULTS, type=Path, metavar="DIR")
+    compare = commands.add_parser("compare", help="fails where a row became slower, beyond the noise")
+    compare.set_defaults(run=run_compare)
+    compare.add_argument("old", type=Path, metavar="OLD", help="a file of results, or a folder of them")
+    compare.add_argument("new", type=Path, metavar="NEW")
+    aot = commands.add_parser("aot", help="train steps compiled for TPU pods, without having one")
+    aot.set_defaults(run=run_aot)
+    aot.add_argument("--topology", nargs="+", default=["v5e:4x4"], metavar="CHIP:AxB", help="default v5e:4x4")
+    aot.add_argument("--models", nargs="+", default=["all"], metavar="NAME", help="default all of the catalogue")
+    aot.add_argument("--parallel", type=words, default=["jit", "fsdp"], metavar="MODE,...", help="default jit,fsdp")
+    aot.add_argument("--out", default=RESULTS / "aot", type=Path, metavar="DIR")
+    readme = commands.add_parser("readme", help="write the tables of README.md from the catalogue and the results")
+    readme.set_defaults(run=lambda _: write_readme())
+    return top
+
+
+def words(text: str) -> list[str]:
+    return text.split(",")
+
+
+def run_quality(arguments: argparse.Namespace) -> None:
+    if arguments.row not in ROWS:
+        raise UserError(f"no row is called {arguments.row!r}; the rows are {', '.join(ROWS)}")
+    if arguments.seeds < 1:
+        raise UserError(f"--seeds {arguments.seeds}: it must be at least 1")
+    if arguments.data is None:
+        raise UserError("say where the data sets are: --data DIR, or set ZOO_DATA")
+    seeds = range(arguments.seed, arguments.seed + arguments.seeds)
+    run_row(arguments.row, data=Path(arguments.data), seeds=seeds, budget=arguments.budget, out=arguments.out)
+
+
+def run_speed(arguments: argparse.Namespace) -> None:
+    from importlib.util import find_spec
+
+    if find_spec("torch") is None:
+        raise UserError("PyTorch is what it is timed against: pip install torch")
+    from benchmarks.speed import QUICK, Method, run
+
+    method = QUICK if arguments.quick else Method()
+    run(arguments.suite, arguments.rows, arguments.peers, method, arguments.out, quick=arguments.quick)
+
+
+def run_compare(arguments: argparse.Namespace) -> int:
+    from benchmarks.compare import compare
+
+    lines = compare(arguments.old, arguments.new)
+    print("\n".join(lines))
+    return int(any(line.strip().startswith("slower") for line in lines))
+
+
+def run_aot(arguments: argparse.Namespace) -> None:
+    from benchmarks.aot import run
+    from zoo.catalog import CATALOG, entry
+
+    names = list(CATALOG) if arguments.models == ["all"] else arguments.models
+    for name in names:
+        entry(name)  # UserError for a name that is none
+    for topology in arguments.topology:
+        run(topology, names, arguments.parallel, arguments.out)
 
 
 if __name__ == "__main__":

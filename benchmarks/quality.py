@@ -3,7 +3,6 @@
 import importlib
 import json
 import math
-import platform
 import statistics
 import time
 from collections.abc import Callable
@@ -11,6 +10,8 @@ from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
 from typing import Any
+
+from benchmarks.machine import device, versions
 
 ROWS = {
     "shakespeare-small": "benchmarks.rows.shakespeare_small",
@@ -58,37 +59,3 @@ def run_row(name: str, *, data: Path, seeds: range, budget: str, out: Path) -> d
 
 def show(value: Any) -> str:
     return f"{value:.4f}" if isinstance(value, float) else str(value)
-
-
-def device() -> str:
-    """The accelerator's name, or cpu with the number of cores and the processor."""
-    import os
-
-    import jax
-
-    first = jax.devices()[0]
-    if first.platform != "cpu":
-        return f"{len(jax.devices())} x {first.device_kind}"
-    return f"cpu, {len(os.sched_getaffinity(0))} cores, {processor()}"
-
-
-def processor() -> str:
-    info = Path("/proc/cpuinfo")
-    names = (
-        [line.split(":")[1].strip() for line in info.read_text().splitlines() if line.startswith("model name")]
-        if info.exists()
-        else []
-    )
-    return names[0] if names else platform.processor()
-
-
-def versions() -> dict[str, str]:
-    import flax
-    import jax
-    import numpy
-    import optax
-
-    return {
-        "python": platform.python_version(), "jax": jax.__version__, "flax": flax.__version__,
-        "optax": optax.__version__, "numpy": numpy.__version__,
-    }  # fmt: skip

@@ -51,6 +51,10 @@ class Placement:
     def replicated(self) -> NamedSharding:
         return NamedSharding(self.mesh, PartitionSpec())
 
+    def batch_sharding(self, *, axis: int) -> NamedSharding:
+        """Split on ``axis``, the batch's."""
+        return NamedSharding(self.mesh, PartitionSpec(*[None] * axis, AXIS))
+
     def put_tables(self, tables: Any) -> Any:
         """The resident data set, whole on every device; for ``pmap`` with a leading axis of this process's devices."""
         if self.mode == "pmap":
@@ -63,8 +67,8 @@ class Placement:
             local = jax.local_device_count()
             share = lambda x: np.stack(np.split(np.asarray(x), local, axis=axis))
             return jax.tree.map(share, inputs)
-        sharding = NamedSharding(self.mesh, PartitionSpec(*[None] * axis, AXIS))
-        return jax.tree.map(lambda x: jax.make_array_from_process_local_data(sharding, np.asarray(x)), inputs)
+        split = self.batch_sharding(axis=axis)
+        return jax.tree.map(lambda x: jax.make_array_from_process_local_data(split, np.asarray(x)), inputs)
 
 
 def place(mode: Mode, devices: list[Any] | None = None) -> Placement:

@@ -1,0 +1,60 @@
+"""Floating-point operations of a step, counted in its mathematics and not in what a compiler made of it."""
+
+import math
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+from jax.extend.core import jaxprs_in_params
+
+FORMULA = "2 M N K of every matrix product and convolution of the traced step, loops multiplied, no other operation"
+
+
+def step_flops(model: Any, batch: int) -> float:
+    """Of one training step: every phase's loss and gradient. A phase that is due every k-th step counts 1 / k."""
+    key = jax.eval_shape(lambda: jax.random.key(0))
+    params, extra = jax.eval_shape(model.init, key)
+    step, total = jax.ShapeDtypeStruct((), jnp.int32), 0.0
+    for phase in model.phases:
+
+        def gradient(mine: Any, params: Any, extra: Any, batch: Any, key: Any, step: Any, phase: Any = phase) -> Any:
+            loss = lambda mine: phase.loss({**params, phase.player: mine}, extra, batch, key, step)
+            return jax.value_and_grad(loss, has_aux=True)(mine)
+
+        arguments = params[phase.player], params, extra, model.batch_spec(batch), key, step
+        total += flops_of(jax.make_jaxpr(gradient)(*arguments).jaxpr) / phase.every
+    return total
+
+
+def flops_of(jaxpr: Any) -> float:
+    """Of a traced program. Where it branches by platform, the branch that has the fewest: forms that pad taps with
+    zeros compute the same."""
+    total = 0.0
+    for equation in jaxpr.eqns:
+        name = equation.primitive.name
+        if name == "dot_general":
+            total += product_flops(equation)
+        elif name == "conv_general_dilated":
+            total += convolution_flops(equation)
+        elif name == "cond":
+            total += min(flops_of(branch.jaxpr) for branch in equation.params["branches"])
+        else:
+            times = equation.params["length"] if name == "scan" else 1
+            total += times * sum(map(flops_of, jaxprs_in_params(equation.params)))
+    return total
+
+
+def product_flops(equation: Any) -> float:
+    (contracted, _), _ = equation.params["dimension_numbers"]
+    inner = math.prod(equation.invars[0].aval.shape[axis] for axis in contracted)
+    return 2.0 * math.prod(equation.outvars[0].aval.shape) * inner
+
+
+def convolution_flops(equation: Any) -> float:
+    """Zeros that a dilation puts between pixels are not counted. (A dilated kernel's shape has none.)"""
+    params, kernel = equation.params, equation.invars[1].aval
+    numbers = params["dimension_numbers"]
+    taps = math.prod(kernel.shape[axis] for axis in numbers.rhs_spec[2:])
+    inner = kernel.shape[numbers.rhs_spec[1]]
+    dilation = math.prod(params["lhs_dilation"])
+    return 2.0 * math.prod(equation.outvars[0].aval.shape) * taps * inner / dilation

@@ -1,0 +1,82 @@
+"""Our side of a row: the real engine, as `zoo-train` runs it, or the model's own sampler under ``jit``."""
+
+import dataclasses
+import functools
+from typing import Any
+
+import jax
+
+from benchmarks.workloads import Suite, Workload, example
+from train.config import default_config
+from train.data.loader import Loader
+from train.data.source import Source
+from train.engine import Engine
+from train.optim import Optim
+from train.placement import place
+from zoo.decoding import generate
+from zoo.model import SequenceModel
+
+
+class Training:
+    """``turn()`` is one dispatch of ``dispatch`` steps; nothing waits but ``wait()``."""
+
+    def __init__(self, workload: Workload, suite: Suite, dispatch: int, seed: int = 0):
+        config = default_config(workload.preset)
+        self.units = workload.units * dispatch
+        config = dataclasses.replace(
+            config, model=workload.model(suite), optim=plain(config.optim), ema={},
+            options=dataclasses.replace(config.options, batch_size=workload.batch, steps=1_000_000, seed=seed),
+        )  # fmt: skip
+        tables = workload.tables(config.model)
+        source = Source("random", None, len(next(iter(tables.values()))), {}, tables, example)
+        self.engine = Engine(config, place("jit", jax.devices()[:1]), example)
+        self.loaders = [Loader(source, workload.batch, seed)]
+        self.tables = self.engine.placement.put_tables(tables)
+        self.state, self.at, self.dispatch = self.engine.init(), 0, dispatch
+
+    def turn(self) -> None:
+        inputs = self.engine.inputs(self.loaders, self.at, self.dispatch)
+        self.state, self.report = self.engine.compiled(self.state, self.tables, inputs)
+        self.at += self.dispatch
+
+    def wait(self) -> None:
+        jax.block_until_ready((self.state.step, self.report))
+
+    def compiles(self) -> int:
+        return self.engine.compiled._cache_size()
+
+
+class Sampling:
+    """``turn()`` draws one batch."""
+
+    def __init__(self, workload: Workload, suite: Suite, dispatch: int = 1):
+        model = workload.model(suite)
+        self.units, self.at = workload.units, 0
+        self.params, self.extra = jax.jit(model.init)(jax.random.key(0))
+        if isinstance(model, SequenceModel):
+            lengths = jax.numpy.ones(workload.batch, jax.numpy.int32)
+            draw = functools.partial(
+                generate, model, prompt=model.start(workload.batch), lengths=lengths, length=workload.length
+            )
+            self.draw: Any = jax.jit(lambda params, extra, key: draw(params, extra, key))
+        else:
+            self.draw = jax.jit(lambda params, extra, key: model.sample(params, extra, key, workload.batch))
+
+    def turn(self) -> None:
+        self.out = self.draw(self.params, self.extra, jax.random.key(self.at))
+        self.at += 1
+
+    def wait(self) -> None:
+        jax.block_until_ready(self.out)
+
+    def compiles(self) -> int:
+        return self.draw._cache_size()
+
+
+def plain(optim: Optim) -> Optim:
+    """The recipe's rule at a constant rate: what the twin's optimizer does too."""
+    return dataclasses.replace(optim, schedule="constant", warmup=0)
+
+
+def prepare(workload: Workload, suite: Suite, dispatch: int) -> Any:
+    return {"train": Training, "sample": Sampling}[workload.kind](workload, suite, dispatch)

@@ -1,0 +1,56 @@
+"""LSTM language models in PyTorch: ``nn.LSTM``, which is cuDNN's on a GPU and oneDNN's on a CPU."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from benchmarks.twins.weights import dense, embedding, tensor
+
+
+class Network(nn.Module):
+    def __init__(self, tree: Mapping[str, Any], model: Any):
+        super().__init__()
+        self.tokens = embedding(tree["tokens"]["embedding"])
+        self.stack = nn.LSTM(model.width, model.width, num_layers=model.layers, batch_first=True)
+        for index in range(model.layers):
+            layer = tree["stack"][f"layer_{index}"]
+            getattr(self.stack, f"weight_ih_l{index}").data.copy_(tensor(layer["kernel"]).T)
+            getattr(self.stack, f"weight_hh_l{index}").data.copy_(tensor(layer["recurrent"]).T)
+            getattr(self.stack, f"bias_ih_l{index}").data.copy_(tensor(layer["bias"]))
+            # The second bias adds nothing: it is kept at zero, as many PyTorch users do not.
+            getattr(self.stack, f"bias_hh_l{index}").data.zero_().requires_grad_(False)
+        self.head = dense(tree["head"])
+
+    def forward(self, tokens: Tensor, states: Any = None) -> tuple[Tensor, Any]:
+        """tokens [B, T] -> logits [B, T, V], and the states after them."""
+        hidden, states = self.stack(self.tokens(tokens), states)
+        return self.head(hidden), states
+
+
+class LSTM:
+    players = ("lstm",)
+    images = False
+
+    def __init__(self, model: Any, params: Mapping[str, Any], extra: Mapping[str, Any]):
+        self.model = model
+        self.modules = {"lstm": Network(params["lstm"], model)}
+
+    def noise(self, batch: int, device: torch.device) -> None:
+        return None
+
+    def lstm_loss(self, batch: Mapping[str, Tensor], noise: None) -> Tensor:
+        """Whole windows: every position counts."""
+        logits, _ = self.modules["lstm"](batch["tokens"][:, :-1])
+        return F.cross_entropy(logits.flatten(0, 1).float(), batch["tokens"][:, 1:].flatten())
+
+    def decode(self, n: int, length: int, device: torch.device) -> Tensor:
+        """``length`` tokens a row after the start token, drawn from the softmax."""
+        token, states, out = torch.full((n,), self.model.start_token, device=device), None, []
+        for _ in range(length):
+            logits, states = self.modules["lstm"](token[:, None], states)
+            token = torch.multinomial(logits[:, 0].float().softmax(-1), 1)[:, 0]
+            out.append(token)
+        return torch.stack(out, 1)

@@ -1,0 +1,63 @@
+"""From our parameter trees to PyTorch layers: kernels are [in, out] and [K, K, in, out] here, the reverse there."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+Tree = Mapping[str, Any]
+
+
+def tensor(leaf: Any) -> Tensor:
+    return torch.tensor(np.asarray(leaf))
+
+
+def bias(layer: Any, tree: Tree) -> None:
+    if "bias" in tree:
+        layer.bias.data.copy_(tensor(tree["bias"]))
+
+
+def dense(tree: Tree) -> nn.Linear:
+    layer = nn.Linear(*tree["kernel"].shape, bias="bias" in tree)
+    layer.weight.data.copy_(tensor(tree["kernel"]).T)
+    bias(layer, tree)
+    return layer
+
+
+def conv(tree: Tree, *, stride: int, padding: int) -> nn.Conv2d:
+    side, _, inner, outer = tree["kernel"].shape
+    layer = nn.Conv2d(inner, outer, side, stride, padding, bias="bias" in tree)
+    layer.weight.data.copy_(tensor(tree["kernel"]).permute(3, 2, 0, 1))
+    bias(layer, tree)
+    return layer
+
+
+def transpose(tree: Tree, *, stride: int = 2, padding: int = 1) -> nn.ConvTranspose2d:
+    side, _, inner, outer = tree["kernel"].shape
+    layer = nn.ConvTranspose2d(inner, outer, side, stride, padding, bias="bias" in tree)
+    layer.weight.data.copy_(tensor(tree["kernel"]).permute(2, 3, 0, 1))
+    bias(layer, tree)
+    return layer
+
+
+def norm(tree: Tree, stats: Tree, *, momentum: float = 0.1) -> nn.BatchNorm2d:
+    """``momentum`` is one minus flax's."""
+    layer = nn.BatchNorm2d(tree["scale"].shape[0], momentum=momentum)
+    layer.weight.data.copy_(tensor(tree["scale"]))
+    layer.bias.data.copy_(tensor(tree["bias"]))
+    layer.running_mean.copy_(tensor(stats["mean"]))  # type: ignore[union-attr]
+    layer.running_var.copy_(tensor(stats["var"]))  # type: ignore[union-attr]
+    return layer
+
+
+def layer_norm(tree: Tree, *, epsilon: float) -> nn.LayerNorm:
+    layer = nn.LayerNorm(tree["scale"].shape[0], eps=epsilon)
+    layer.weight.data.copy_(tensor(tree["scale"]))
+    layer.bias.data.copy_(tensor(tree["bias"]))
+    return layer
+
+
+def embedding(leaf: Any) -> nn.Embedding:
+    return nn.Embedding.from_pretrained(tensor(leaf), freeze=False)

@@ -1,0 +1,115 @@
+"""What is timed: whole training and sampling steps of catalogue models, on random data that lives on the device."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from zoo.catalog import create
+
+Suite = Literal["cpu", "gpu"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Workload:
+    """A row of the table."""
+
+    name: str
+    preset: str
+    kind: Literal["train", "sample"]
+    batch: int
+    fields: Mapping[str, Any] = field(default_factory=dict)
+    """Of the model; its ``dtype`` is the suite's."""
+    length: int = 1
+    """Tokens of an example (training), or tokens decoded (sampling)."""
+    unit: str = "images"
+    suites: tuple[Suite, ...] = ("cpu", "gpu")
+    quick: bool = False
+    """Whether ``--quick`` times it."""
+    small: bool = False
+    """Whether many steps in one dispatch are a row too."""
+
+    def model(self, suite: Suite, **fields: Any) -> Any:
+        dtype = {"cpu": "float32", "gpu": "bfloat16"}[suite]
+        return create(self.preset, **{**self.fields, "dtype": dtype, **fields})
+
+    @property
+    def units(self) -> int:
+        """Images or tokens of one step."""
+        return self.batch * self.length
+
+    def tables(self, model: Any, *, batches: int = 4, seed: int = 0) -> dict[str, np.ndarray]:
+        """Random examples [batches * batch, ...]; sequences are whole windows."""
+        return random_examples(model, batches * self.batch, seed)
+
+
+def random_examples(model: Any, count: int, seed: int) -> dict[str, np.ndarray]:
+    """As ``batch_spec`` describes them, all of full length."""
+    rng, found = np.random.default_rng(seed), {}
+    for name, spec in model.batch_spec(count).items():
+        if name == "tokens":
+            found[name] = rng.integers(0, model.vocabulary, spec.shape).astype(np.int32)
+        elif name == "length":
+            found[name] = np.full(spec.shape, model.batch_spec(1)["tokens"].shape[1], np.int32)
+        else:
+            found[name] = rng.uniform(-1, 1, spec.shape).astype(np.float32)
+    return found
+
+
+def example(tables: Mapping[str, jax.Array], index: jax.Array) -> dict[str, jax.Array]:
+    """One row of the tables, gathered on the device: as training on a data set that fits into memory does."""
+    return {name: jnp.take(table, index, axis=0) for name, table in tables.items()}
+
+
+CHAR = {"vocabulary": 65, "context": 256, "layers": 6, "heads": 6, "width": 384}
+SMALL = {"vocabulary": 65, "context": 128, "layers": 4, "heads": 4, "width": 128}
+
+
+def decode(name: str, preset: str, fields: Mapping[str, Any], batch: int, length: int, **more: Any) -> Workload:
+    return Workload(
+        name=f"{name}-decode-{batch}", preset=preset, kind="sample", batch=batch, fields=fields, length=length,
+        unit="tokens", **more,
+    )  # fmt: skip
+
+
+GPU: Any = {"suites": ("gpu",)}
+CPU: Any = {"suites": ("cpu",)}
+GPT2 = {"vocabulary": 50304}
+
+WORKLOADS = (
+    Workload(name="dcgan-32", preset="dcgan", kind="train", batch=64, fields={"image_size": 32}),
+    Workload(name="dcgan-64", preset="dcgan", kind="train", batch=32, fields={"image_size": 64}, **CPU),
+    Workload(name="dcgan-64", preset="dcgan", kind="train", batch=128, fields={"image_size": 64}, **GPU),
+    Workload(name="vae", preset="vae", kind="train", batch=100, quick=True, small=True),
+    Workload(
+        name="vae-conv-64", preset="vae-conv", kind="train", batch=64, fields={"image_size": 64, "flow": 0},
+    ),
+    Workload(
+        name="lstm-2x512", preset="lstm", kind="train", batch=64, length=100, unit="tokens",
+        fields={"vocabulary": 65, "context": 100, "width": 512, "layers": 2},
+    ),
+    Workload(
+        name="lstm-small", preset="lstm", kind="train", batch=32, length=64, unit="tokens", quick=True, small=True,
+        fields={"vocabulary": 65, "context": 64, "width": 128, "layers": 1},
+    ),
+    Workload(name="gpt-char", preset="gpt", kind="train", batch=12, length=256, unit="tokens", fields=CHAR, **CPU),
+    Workload(name="gpt-char", preset="gpt", kind="train", batch=64, length=256, unit="tokens", fields=CHAR, **GPU),
+    Workload(
+        name="gpt-small", preset="gpt", kind="train", batch=12, length=64, unit="tokens", small=True,
+        fields={**SMALL, "context": 64},
+    ),
+    Workload(name="gpt2", preset="gpt2", kind="train", batch=64, length=1024, unit="tokens", fields=GPT2, **GPU),
+    Workload(name="dcgan-64-sample", preset="dcgan", kind="sample", batch=64, fields={"image_size": 64}),
+    Workload(name="vae-sample", preset="vae", kind="sample", batch=100),
+    decode("gpt-small", "gpt", SMALL, 1, 100),
+    *(decode("gpt-small", "gpt", SMALL, batch, 100) for batch in (8, 32, 128)),
+    *(decode("lstm-2x512", "lstm", {"vocabulary": 65, "width": 512, "layers": 2}, batch, 100) for batch in (1, 32)),
+    *(decode("gpt2", "gpt2", GPT2, batch, 512, **GPU) for batch in (1, 8, 32, 128)),
+)  # fmt: skip
+
+
+def find(name: str, suite: Suite) -> Workload:
+    return next(one for one in WORKLOADS if one.name == name and suite in one.suites)

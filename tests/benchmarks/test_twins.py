@@ -1,0 +1,67 @@
+"""Every twin is the model: weights, losses and gradients."""
+
+import pytest
+from tiny import tiny
+
+from benchmarks.workloads import WORKLOADS
+
+pytestmark = pytest.mark.reference
+torch = pytest.importorskip("torch")
+
+SMALL = {"dcgan": {}, "vae": {}, "vae-conv": {"flow": 0}, "gpt": {}, "gpt2": {}, "lstm": {}}
+
+
+@pytest.mark.parametrize("preset", SMALL)
+def test_loss_and_gradients_are_those_of_the_twin(preset):
+    from benchmarks.agree import TOLERANCE, disagreement
+
+    model = tiny("gpt" if preset == "gpt2" else preset, **SMALL[preset])
+    found = disagreement(preset, model)
+    assert len(found) == 2 * len(model.phases)
+    assert max(found.values()) <= TOLERANCE, found
+
+
+def test_another_model_is_noticed(monkeypatch):
+    from benchmarks.agree import TOLERANCE, disagreement
+    from benchmarks.twins import gpt
+
+    monkeypatch.setattr(gpt, "EPSILON", 1e-2)
+    assert max(disagreement("gpt", tiny("gpt")).values()) > TOLERANCE
+
+
+@pytest.mark.parametrize("preset", ["dcgan", "vae", "gpt", "lstm"])
+def test_twins_draw_samples(preset):
+    import jax
+
+    from benchmarks.theirs import TWINS
+
+    model = tiny(preset)
+    twin = TWINS[preset](model, *jax.device_get(model.init(jax.random.key(0))))
+    with torch.inference_mode():
+        if hasattr(twin, "decode"):
+            tokens = twin.decode(3, 7, torch.device("cpu"))
+            assert tokens.shape == (3, 7) and int(tokens.max()) < model.vocabulary
+        else:
+            images = twin.sample(3, torch.device("cpu"))
+            assert images.shape[:2] == (3, model.channels) and float(images.abs().max()) <= 1
+
+
+def test_a_twin_decodes_what_it_computes_in_parallel():
+    import jax
+
+    from benchmarks.theirs import TWINS
+
+    model = tiny("gpt")
+    network = TWINS["gpt"](model, *jax.device_get(model.init(jax.random.key(0)))).modules["gpt"]
+    tokens = torch.randint(0, model.vocabulary, (2, 6))
+    with torch.inference_mode():
+        caches = torch.empty(model.layers, 2, 2, model.heads, 6, model.width // model.heads)
+        for at in range(6):
+            logits = network.decode(tokens[:, at], caches, at)
+        torch.testing.assert_close(logits, network(tokens)[:, -1])
+
+
+def test_every_workload_has_a_twin():
+    from benchmarks.theirs import TWINS
+
+    assert {one.preset for one in WORKLOADS} <= set(TWINS)
