@@ -20,8 +20,9 @@ class Network(nn.Module):
             getattr(self.stack, f"weight_ih_l{index}").data.copy_(tensor(layer["kernel"]).T)
             getattr(self.stack, f"weight_hh_l{index}").data.copy_(tensor(layer["recurrent"]).T)
             getattr(self.stack, f"bias_ih_l{index}").data.copy_(tensor(layer["bias"]))
-            # The second bias adds nothing: it is kept at zero, as many PyTorch users do not.
-            getattr(self.stack, f"bias_hh_l{index}").data.zero_().requires_grad_(False)
+            second = getattr(self.stack, f"bias_hh_l{index}")  # it adds nothing to the first: kept at zero
+            second.data.zero_()
+            second.requires_grad_(False)
         self.head = dense(tree["head"])
 
     def forward(self, tokens: Tensor, states: Any = None) -> tuple[Tensor, Any]:
