@@ -116,11 +116,9 @@ class Sampling:
         for module in self.twin.modules.values():
             module.to(self.device, **memory).eval()
         if hasattr(self.twin, "decode"):
-            if kind != "eager":
-                (module,) = self.twin.modules.values()
-                method = "decode" if hasattr(module, "decode") else "forward"
-                setattr(module, method, compiled(getattr(module, method), kind))
-            self.draw = lambda: self.twin.decode(workload.batch, workload.length, self.device)
+            (module,) = self.twin.modules.values()
+            draw = None if kind == "eager" else compiled(module.draw, kind)
+            self.draw = lambda: self.twin.decode(workload.batch, workload.length, self.device, draw)
         else:
             one = compiled(self.twin.sample, kind)
             self.draw = lambda: one(workload.batch, self.device)

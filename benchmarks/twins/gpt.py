@@ -16,10 +16,7 @@ class Block(nn.Module):
     def __init__(self, tree: Mapping[str, Any], heads: int):
         super().__init__()
         self.heads = heads
-        self.norm_1, self.norm_2 = (
-            layer_norm(tree["norm_1"], epsilon=EPSILON),
-            layer_norm(tree["norm_2"], epsilon=EPSILON),
-        )
+        self.norm_1, self.norm_2 = (layer_norm(tree[name], epsilon=EPSILON) for name in ("norm_1", "norm_2"))
         self.qkv, self.project = dense(tree["qkv"]), dense(tree["project"])
         self.expand, self.contract = dense(tree["expand"]), dense(tree["contract"])
 
@@ -37,12 +34,18 @@ class Block(nn.Module):
         q, k, v = self.heads_of(x)
         return self.after(x, F.scaled_dot_product_attention(q, k, v, is_causal=True))
 
-    def decode(self, x: Tensor, cache: Tensor, at: int) -> Tensor:
-        """x [B, 1, D]; cache [2, B, H, S, D/H] is written at position ``at``."""
+    def decode(self, x: Tensor, cache: Tensor, at: int | Tensor) -> Tensor:
+        """x [B, 1, D]; cache [2, B, H, S, D/H] is written at position ``at``. As a number it cuts the cache off there;
+        as a tensor [1] it masks the rest, so that every position is the same program."""
         q, k, v = self.heads_of(x)
-        cache[0, :, :, at : at + 1], cache[1, :, :, at : at + 1] = k, v
-        seen = cache[:, :, :, : at + 1]
-        return self.after(x, F.scaled_dot_product_attention(q, seen[0], seen[1]))
+        if isinstance(at, int):
+            cache[0, :, :, at : at + 1], cache[1, :, :, at : at + 1] = k, v
+            seen = cache[:, :, :, : at + 1]
+            return self.after(x, F.scaled_dot_product_attention(q, seen[0], seen[1]))
+        cache[0].index_copy_(2, at, k)
+        cache[1].index_copy_(2, at, v)
+        seen = (torch.arange(cache.shape[3], device=x.device) <= at)[None, None, None]
+        return self.after(x, F.scaled_dot_product_attention(q, cache[0], cache[1], attn_mask=seen))
 
 
 class Transformer(nn.Module):
@@ -62,12 +65,16 @@ class Transformer(nn.Module):
             x = block(x)
         return self.head(x)
 
-    def decode(self, token: Tensor, caches: Tensor, at: int) -> Tensor:
+    def decode(self, token: Tensor, caches: Tensor, at: int | Tensor) -> Tensor:
         """token [B] -> logits [B, V]."""
-        x = (self.tokens(token) + self.positions.weight[at])[:, None]
+        x = self.tokens(token)[:, None] + self.positions.weight[at].view(1, 1, -1)
         for block, cache in zip(self.blocks, caches, strict=True):
             x = block.decode(x, cache, at)
         return self.head(x)[:, 0]
+
+    def draw(self, token: Tensor, caches: Tensor, at: int | Tensor) -> Tensor:
+        """token [B] -> the next one, from the softmax: what is compiled where something is."""
+        return torch.multinomial(self.decode(token, caches, at).float().softmax(-1), 1)[:, 0]
 
 
 class GPT:
@@ -86,19 +93,19 @@ class GPT:
         logits = self.modules["gpt"](batch["tokens"][:, :-1])
         return F.cross_entropy(logits.flatten(0, 1).float(), batch["tokens"][:, 1:].flatten())
 
-    def decode(self, n: int, length: int, device: torch.device) -> Tensor:
-        """``length`` tokens a row after the start token, drawn from the softmax."""
+    def decode(self, n: int, length: int, device: torch.device, draw: Any = None) -> Tensor:
+        """``length`` tokens a row after the start token; ``draw`` is `Transformer.draw` compiled."""
         network, model = self.modules["gpt"], self.model
-        weight = network.tokens.weight
+        half = torch.is_autocast_enabled(device.type)
+        dtype = torch.get_autocast_dtype(device.type) if half else torch.float32
         shape = (model.layers, 2, n, model.heads, length + 1, model.width // model.heads)
-        caches = torch.empty(
-            shape,
-            device=device,
-            dtype=torch.get_autocast_dtype(device.type) if torch.is_autocast_enabled(device.type) else weight.dtype,
-        )
+        caches = torch.zeros(shape, device=device, dtype=dtype)
+        positions = torch.arange(length, device=device)
         token, out = torch.full((n,), model.start_token, device=device), []
         for at in range(length):
-            logits = network.decode(token, caches, at)
-            token = torch.multinomial(logits.float().softmax(-1), 1)[:, 0]
+            if draw is None:
+                token = network.draw(token, caches, at)
+            else:
+                token = draw(token, caches, positions[at : at + 1]).clone()  # a CUDA graph writes over what it gave
             out.append(token)
         return torch.stack(out, 1)

@@ -30,6 +30,11 @@ class Network(nn.Module):
         hidden, states = self.stack(self.tokens(tokens), states)
         return self.head(hidden), states
 
+    def draw(self, token: Tensor, states: Any) -> tuple[Tensor, Any]:
+        """token [B] -> the next one, from the softmax, and the states."""
+        logits, states = self(token[:, None], states)
+        return torch.multinomial(logits[:, 0].float().softmax(-1), 1)[:, 0], states
+
 
 class LSTM:
     players = ("lstm",)
@@ -47,11 +52,11 @@ class LSTM:
         logits, _ = self.modules["lstm"](batch["tokens"][:, :-1])
         return F.cross_entropy(logits.flatten(0, 1).float(), batch["tokens"][:, 1:].flatten())
 
-    def decode(self, n: int, length: int, device: torch.device) -> Tensor:
-        """``length`` tokens a row after the start token, drawn from the softmax."""
+    def decode(self, n: int, length: int, device: torch.device, draw: Any = None) -> Tensor:
+        """``length`` tokens a row after the start token; ``draw`` is `Network.draw` compiled."""
+        draw = draw or self.modules["lstm"].draw
         token, states, out = torch.full((n,), self.model.start_token, device=device), None, []
         for _ in range(length):
-            logits, states = self.modules["lstm"](token[:, None], states)
-            token = torch.multinomial(logits[:, 0].float().softmax(-1), 1)[:, 0]
+            token, states = draw(token, states)
             out.append(token)
         return torch.stack(out, 1)

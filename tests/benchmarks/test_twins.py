@@ -55,10 +55,12 @@ def test_a_twin_decodes_what_it_computes_in_parallel():
     network = TWINS["gpt"](model, *jax.device_get(model.init(jax.random.key(0)))).modules["gpt"]
     tokens = torch.randint(0, model.vocabulary, (2, 6))
     with torch.inference_mode():
-        caches = torch.empty(model.layers, 2, 2, model.heads, 6, model.width // model.heads)
-        for at in range(6):
-            logits = network.decode(tokens[:, at], caches, at)
-        torch.testing.assert_close(logits, network(tokens)[:, -1])
+        want = network(tokens)[:, -1]
+        for form in (int, lambda at: torch.tensor([at])):
+            caches = torch.zeros(model.layers, 2, 2, model.heads, 8, model.width // model.heads)
+            for at in range(6):
+                logits = network.decode(tokens[:, at], caches, form(at))
+            torch.testing.assert_close(logits, want)
 
 
 def test_every_workload_has_a_twin():

@@ -1,0 +1,235 @@
+"""``python -m benchmarks doctor NAME``: why a run is as slow as it is, on one page, and what would mend it.
+
+Takes what ``zoo-train`` takes, and trains for some seconds on the same engine, data and placement; writes nothing.
+"""
+
+import logging
+import re
+import time
+from collections.abc import Callable, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from benchmarks.flops import step_flops
+from benchmarks.machine import device
+from train.cli import parse
+from train.engine import Engine
+from train.feed import loaders
+from train.fit import fit_to_data
+from train.placement import place
+
+SECONDS = 3.0  # of each measurement
+HALF = ("bf16", "f16")
+
+
+@dataclass
+class Finding:
+    """What was measured of a run."""
+
+    title: str
+    lines: list[str] = field(default_factory=list)
+    advice: list[str] = field(default_factory=list)
+
+    def say(self, line: str, advice: str | None = None) -> None:
+        self.lines.append(line)
+        if advice:
+            self.advice.append(advice)
+
+
+def examine(words: Sequence[str]) -> str:
+    """The page. ``words``: as after ``zoo-train``."""
+    config, source = fit_to_data(*parse(list(words)))
+    engine = Engine(config, place(config.options.parallel), source.example)
+    feed, tables = loaders(config, source, 0), engine.placement.put_tables(source.arrays)
+    run = Running(engine, feed, tables, config.options.dispatch or 1)
+    found = Finding(f"{config.name} on {device()}, batch {config.options.batch_size}, {config.options.parallel}")
+    with recompilations() as compiled:
+        run.turn()
+        first = len(compiled)
+        run.warm()
+        pace(found, run)
+    later = compiled[first:]
+    found.say(
+        f"compiled {first} program{'s' * (first != 1)} at the start and {len(later)} later"
+        + "".join(f"\n    {why}" for why in later),
+        "a program was compiled again while training: keep shapes, dtypes and shardings the same" if later else None,
+    )
+    program(found, run)
+    ceilings(found, run)
+    memory(found, run)
+    advice = found.advice or ["nothing stands out: the time goes into the model's own mathematics"]
+    return "\n".join(
+        [found.title, *[f"  {line}" for line in found.lines], "what to change:", *[f"  - {a}" for a in advice]]
+    )
+
+
+class Running:
+    """The engine, a dispatch at a time."""
+
+    def __init__(self, engine: Engine, feed: list[Any], tables: Any, count: int):
+        self.engine, self.feed, self.tables, self.count = engine, feed, tables, count
+        self.state, self.at = engine.init(), 0
+        self.same: Any = None
+
+    def inputs(self) -> Any:
+        self.same = self.engine.inputs(self.feed, self.at, self.count)
+        self.at += self.count
+        return self.same
+
+    def step(self, inputs: Any) -> None:
+        self.state, self.report = self.engine.compiled(self.state, self.tables, inputs)
+
+    def turn(self) -> None:
+        self.step(self.inputs())
+
+    def wait(self) -> None:
+        jax.block_until_ready((self.state.step, self.report))
+
+    def warm(self) -> None:
+        for _ in range(3):
+            self.turn()
+        self.wait()
+
+    def lowered(self) -> Any:
+        return self.engine.compiled.lower(self.state, self.tables, self.same)
+
+
+def rate(turn: Callable[[], None], wait: Callable[[], None]) -> float:
+    """Seconds of a turn, with one wait at the end of many."""
+    turns, began = 0, time.perf_counter()
+    while time.perf_counter() - began < SECONDS:
+        turn()
+        turns += 1
+        if turns % 16 == 0:
+            wait()  # the queue of a device is endless
+    wait()
+    return (time.perf_counter() - began) / turns
+
+
+def pace(found: Finding, run: Running) -> None:
+    """Where a step's time goes: input, device, host."""
+    whole = rate(run.turn, run.wait) / run.count
+    fixed = rate(lambda: run.step(run.same), run.wait) / run.count
+    run.seconds = fixed  # type: ignore[attr-defined]
+    waiting = max(0.0, 1 - fixed / whole)
+    began = time.perf_counter()
+    run.step(run.same)
+    returned = time.perf_counter() - began
+    run.wait()
+    ended = time.perf_counter() - began
+    found.say(f"{1 / whole:,.1f} steps/s; {1e3 * whole:.2f} ms a step, of which {1e3 * fixed:.2f} ms on the device")
+    found.say(
+        f"waiting for input: {100 * waiting:.0f} % of a step",
+        "the input is the bottleneck: keep the data in memory (leave out ?from=disk), or make its files smaller"
+        if waiting > 0.1 else None,
+    )  # fmt: skip
+    found.say(
+        f"host: a dispatch returns after {1e3 * returned:.2f} ms of {1e3 * ended:.2f} ms",
+        "the host does not run ahead of the device: more steps in a dispatch would hide it (--dispatch 50)"
+        if returned > 0.5 * ended and run.count == 1 and fixed < 5e-3 else None,
+    )  # fmt: skip
+
+
+def program(found: Finding, run: Running) -> None:
+    """What the compiled step multiplies in, and how it attends."""
+    text = run.lowered().compile().as_text()
+    dtypes = re.findall(r"= ([a-z]+\d+)\[[^\]]*\]\S* (?:dot|convolution)\(", text)
+    counted = {kind: dtypes.count(kind) for kind in sorted(set(dtypes))}
+    calls = sorted(set(re.findall(r'custom_call_target="([^"]+)"', text)))
+    attends = any("fmha" in call or "flash" in call for call in calls)
+    shown = ", ".join(f"{number} in {kind}" for kind, number in counted.items()) or "none visible (in library calls)"
+    gpu = jax.default_backend() == "gpu"
+    found.say(
+        f"products and convolutions of the compiled step: {shown}",
+        "products run in float32: --precision bf16 is several times as fast on this device"
+        if jax.default_backend() != "cpu" and not set(counted) & set(HALF) else None,
+    )  # fmt: skip
+    if hasattr(run.engine.config.model, "heads"):
+        found.say(
+            "attention: " + ("fused by cuDNN" if attends else "products and a softmax"),
+            "attention is not fused: --precision bf16 lets cuDNN do it" if gpu and not attends else None,
+        )
+    if calls:
+        found.say(f"library calls: {', '.join(calls)}")
+
+
+def ceilings(found: Finding, run: Running) -> None:
+    """Operations and bytes a second, beside what this device reached just now on a product and on a copy."""
+    config = run.engine.config
+    flops = step_flops(config.model, config.options.batch_size or 1) * (config.members or 1)
+    cost = run.lowered().compile().cost_analysis() or {}
+    dtype = jnp.dtype(getattr(config.model, "dtype", "float32"))
+    peak, bandwidth = best_product(dtype), best_copy()
+    reached, moved = flops / run.seconds, cost.get("bytes accessed", 0.0) / run.seconds / run.count  # type: ignore[attr-defined]
+    found.say(
+        f"{reached / 1e9:,.1f} GFLOP/s, {100 * reached / peak:.0f} % of the {peak / 1e9:,.0f} of a large {dtype} product here",
+        "small products leave the device idle: a larger --batch-size, or --population, would fill it"
+        if reached < 0.2 * peak else None,
+    )  # fmt: skip
+    found.say(f"{moved / 1e9:,.1f} GB/s by XLA's count, beside {bandwidth / 1e9:,.0f} GB/s of a large copy here")
+
+
+def best_product(dtype: Any) -> float:
+    side = 2048 if jax.default_backend() == "cpu" else 8192
+    x = jnp.ones((side, side), dtype)
+    return 2 * side**3 / fastest(jax.jit(lambda x: x @ x), x)
+
+
+def best_copy() -> float:
+    x = jnp.ones(2**26 if jax.default_backend() == "cpu" else 2**30, jnp.float32)
+    return 2 * x.nbytes / fastest(jax.jit(lambda x: x + 1), x)
+
+
+def fastest(function: Callable, x: Any, turns: int = 5) -> float:
+    jax.block_until_ready(function(x))
+    best = np.inf
+    for _ in range(turns):
+        began = time.perf_counter()
+        jax.block_until_ready(function(x))
+        best = min(best, time.perf_counter() - began)
+    return float(best)
+
+
+def memory(found: Finding, run: Running) -> None:
+    """Bytes by kind."""
+    state = run.state
+    kinds = {
+        "parameters": state.params, "optimizer": state.opt, "averages": state.ema, "extra": state.extra,
+        "data": run.tables,
+    }  # fmt: skip
+    sizes = {kind: sum(leaf.nbytes for leaf in jax.tree.leaves(tree)) for kind, tree in kinds.items()}
+    analysis = run.lowered().compile().memory_analysis()
+    sizes["activations and scratch"] = getattr(analysis, "temp_size_in_bytes", 0)
+    shown = ", ".join(f"{kind} {size / 2**20:,.1f} MiB" for kind, size in sizes.items() if size)
+    limit = (jax.devices()[0].memory_stats() or {}).get("bytes_limit")
+    full = limit is not None and sum(sizes.values()) > 0.8 * limit
+    found.say(f"memory: {shown}", "memory is nearly full: --accumulate 2, or --parallel fsdp" if full else None)
+
+
+@contextmanager
+def recompilations() -> Any:
+    """Collects what JAX says of each program that it has to compile, and why its cache did not have it."""
+    told: list[str] = []
+
+    class Listener(logging.Handler):
+        def emit(self, record: logging.LogRecord) -> None:
+            text = record.getMessage()
+            if text.startswith("Finished XLA compilation"):
+                told.append(text.split(" in ")[0].removeprefix("Finished XLA compilation of "))
+
+    listener, logger = Listener(), logging.getLogger("jax._src.dispatch")
+    before = logger.level, logger.propagate
+    logger.addHandler(listener)
+    logger.setLevel(logging.DEBUG)
+    logger.propagate = False
+    try:
+        yield told
+    finally:
+        logger.removeHandler(listener)
+        logger.setLevel(before[0])
+        logger.propagate = before[1]
