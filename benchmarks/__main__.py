@@ -1,5 +1,5 @@
-"""``python -m benchmarks quality | speed | compare | aot | readme``: how good, how fast, how large;
-and the README's tables of it."""
+"""``python -m benchmarks quality | speed | compare | doctor | aot | readme``: how good, how fast,
+how large; and the README's tables of it."""
 
 import argparse
 import os
@@ -47,6 +47,9 @@ def parser() -> argparse.ArgumentParser:
     compare.set_defaults(run=run_compare)
     compare.add_argument("old", type=Path, metavar="OLD", help="a file of results, or a folder of them")
     compare.add_argument("new", type=Path, metavar="NEW")
+    doctor = commands.add_parser("doctor", help="why a run is as slow as it is", add_help=False)
+    doctor.set_defaults(run=run_doctor)
+    doctor.add_argument("words", nargs=argparse.REMAINDER, metavar="NAME ...", help="as for zoo-train")
     aot = commands.add_parser("aot", help="train steps compiled for TPU pods, without having one")
     aot.set_defaults(run=run_aot)
     aot.add_argument("--topology", nargs="+", default=["v5e:4x4"], metavar="CHIP:AxB", help="default v5e:4x4")
@@ -90,6 +93,14 @@ def run_compare(arguments: argparse.Namespace) -> int:
     lines = compare(arguments.old, arguments.new)
     print("\n".join(lines))
     return int(any(line.strip().startswith("slower") for line in lines))
+
+
+def run_doctor(arguments: argparse.Namespace) -> None:
+    from benchmarks.doctor import examine
+
+    if not arguments.words:
+        raise UserError("doctor wants to know which run: a model's name and the options of zoo-train")
+    print(examine(arguments.words))
 
 
 def run_aot(arguments: argparse.Namespace) -> None:

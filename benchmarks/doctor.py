@@ -52,20 +52,18 @@ def examine(words: Sequence[str]) -> str:
         run.turn()
         first = len(compiled)
         run.warm()
-        pace(found, run)
+        seconds = pace(found, run)
     later = compiled[first:]
     found.say(
-        f"compiled {first} program{'s' * (first != 1)} at the start and {len(later)} later"
-        + "".join(f"\n    {why}" for why in later),
+        "\n    ".join([f"compiled {first} program{'s' * (first != 1)} at the start and {len(later)} later", *later]),
         "a program was compiled again while training: keep shapes, dtypes and shardings the same" if later else None,
     )
     program(found, run)
-    ceilings(found, run)
+    ceilings(found, run, seconds)
     memory(found, run)
     advice = found.advice or ["nothing stands out: the time goes into the model's own mathematics"]
-    return "\n".join(
-        [found.title, *[f"  {line}" for line in found.lines], "what to change:", *[f"  - {a}" for a in advice]]
-    )
+    lines = [f"  {line}" for line in found.lines], [f"  - {line}" for line in advice]
+    return "\n".join([found.title, *lines[0], "what to change:", *lines[1]])
 
 
 class Running:
@@ -111,11 +109,10 @@ def rate(turn: Callable[[], None], wait: Callable[[], None]) -> float:
     return (time.perf_counter() - began) / turns
 
 
-def pace(found: Finding, run: Running) -> None:
-    """Where a step's time goes: input, device, host."""
+def pace(found: Finding, run: Running) -> float:
+    """Where a step's time goes: input, device, host. Returns its seconds on the device."""
     whole = rate(run.turn, run.wait) / run.count
     fixed = rate(lambda: run.step(run.same), run.wait) / run.count
-    run.seconds = fixed  # type: ignore[attr-defined]
     waiting = max(0.0, 1 - fixed / whole)
     began = time.perf_counter()
     run.step(run.same)
@@ -125,14 +122,17 @@ def pace(found: Finding, run: Running) -> None:
     found.say(f"{1 / whole:,.1f} steps/s; {1e3 * whole:.2f} ms a step, of which {1e3 * fixed:.2f} ms on the device")
     found.say(
         f"waiting for input: {100 * waiting:.0f} % of a step",
-        "the input is the bottleneck: keep the data in memory (leave out ?from=disk), or make its files smaller"
-        if waiting > 0.1 else None,
+        None if waiting < 0.1
+        else "the input is the bottleneck: keep the data in memory (leave out ?from=disk), or make its files smaller"
+        if run.engine.example is None
+        else "steps are so short that choosing their examples counts: more of them in a dispatch (--dispatch 50)",
     )  # fmt: skip
     found.say(
         f"host: a dispatch returns after {1e3 * returned:.2f} ms of {1e3 * ended:.2f} ms",
         "the host does not run ahead of the device: more steps in a dispatch would hide it (--dispatch 50)"
         if returned > 0.5 * ended and run.count == 1 and fixed < 5e-3 else None,
     )  # fmt: skip
+    return fixed
 
 
 def program(found: Finding, run: Running) -> None:
@@ -158,16 +158,17 @@ def program(found: Finding, run: Running) -> None:
         found.say(f"library calls: {', '.join(calls)}")
 
 
-def ceilings(found: Finding, run: Running) -> None:
+def ceilings(found: Finding, run: Running, seconds: float) -> None:
     """Operations and bytes a second, beside what this device reached just now on a product and on a copy."""
     config = run.engine.config
     flops = step_flops(config.model, config.options.batch_size or 1) * (config.members or 1)
     cost = run.lowered().compile().cost_analysis() or {}
     dtype = jnp.dtype(getattr(config.model, "dtype", "float32"))
     peak, bandwidth = best_product(dtype), best_copy()
-    reached, moved = flops / run.seconds, cost.get("bytes accessed", 0.0) / run.seconds / run.count  # type: ignore[attr-defined]
+    reached, moved = flops / seconds, cost.get("bytes accessed", 0.0) / run.count / seconds
+    share = f"{100 * reached / peak:.0f} % of the {peak / 1e9:,.0f} of a large {dtype} product here"
     found.say(
-        f"{reached / 1e9:,.1f} GFLOP/s, {100 * reached / peak:.0f} % of the {peak / 1e9:,.0f} of a large {dtype} product here",
+        f"{reached / 1e9:,.1f} GFLOP/s, {share}",
         "small products leave the device idle: a larger --batch-size, or --population, would fill it"
         if reached < 0.2 * peak else None,
     )  # fmt: skip
