@@ -6,6 +6,7 @@ an estimate and is called one.
 """
 
 import json
+import math
 import os
 import re
 import time
@@ -138,18 +139,15 @@ def collectives(text: str) -> Iterator[tuple[str, int]]:
     for line in text.splitlines():
         match = re.match(r"\s*(?:ROOT )?%?\S+ = (.*?) (" + "|".join(COLLECTIVES) + r")(-start)?\(", line)
         if match:
-            yield match[2], result_bytes(match[1])
+            # What starts an asynchronous one returns its operands too, in front of the results.
+            sizes = result_sizes(match[1])
+            yield match[2], sum(sizes[len(sizes) // 2 :] if match[3] and match[2] != "all-reduce" else sizes)
 
 
-def result_bytes(shapes: str) -> int:
-    """Of "f32[3,4]{1,0}" or of a tuple of such."""
-    total = 0
-    for kind, sides in re.findall(r"([a-z]+\d+)\[([\d,]*)\]", shapes):
-        size = BYTES.get(kind, 4)
-        for side in filter(None, sides.split(",")):
-            size *= int(side)
-        total += size
-    return total
+def result_sizes(shapes: str) -> list[int]:
+    """Bytes of "f32[3,4]{1,0}", or of each part of a tuple of such."""
+    found = re.findall(r"([a-z]+\d*)\[([\d,]*)\]", shapes)
+    return [BYTES.get(kind, 4) * math.prod(map(int, filter(None, sides.split(",")))) for kind, sides in found]
 
 
 def show(line: dict[str, Any]) -> str:
