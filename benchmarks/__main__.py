@@ -8,6 +8,7 @@ from pathlib import Path
 
 from benchmarks.quality import ROWS, run_row
 from benchmarks.readme import write_readme
+from train.pages import restart_with_large_pages
 from zoo.codecs import CodecError
 from zoo.errors import UserError
 
@@ -115,4 +116,5 @@ def run_aot(arguments: argparse.Namespace) -> None:
 
 
 if __name__ == "__main__":
+    restart_with_large_pages()
     sys.exit(main())

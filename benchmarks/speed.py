@@ -2,7 +2,7 @@
 
 For every row: each of PyTorch's modes is tried in a process of its own, and the quickest is the peer. Then, pair by
 pair, two fresh processes (ours, the peer's) measure windows of at least two seconds in turn, A-B-A-B, with one
-synchronisation at a window's end. The ratio is that of the medians, with a hierarchical bootstrap's 95 % interval.
+synchronisation at a window's end; on a CPU all of them have large pages (`train.pages`). The ratio is that of the medians, with a hierarchical bootstrap's 95 % interval.
 """
 
 import json
@@ -150,6 +150,7 @@ def turns(ours: dict[str, Any], theirs: dict[str, Any], method: Method) -> tuple
         {
             "device": starts[0]["device"],
             "versions": starts[0]["versions"],
+            "flags": starts[0]["flags"],
             "first_step": starts[0]["first"],
             "compile_cold": compiling[0],  # with an empty cache
             "compile_warm": min(compiling[1:], default=None),  # with what the first process left in it

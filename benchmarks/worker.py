@@ -69,7 +69,8 @@ def machine(side: str) -> dict[str, Any]:
     """Asked here, since whoever asks a GPU for its name has taken its memory."""
     from benchmarks.machine import device, versions
 
-    return {"device": device(), "versions": versions()} if side == "jax" else {}
+    flags = {name: os.environ[name] for name in ("XLA_FLAGS", "GLIBC_TUNABLES") if name in os.environ}
+    return {"device": device(), "versions": versions(), "flags": flags} if side == "jax" else {}
 
 
 def peak(side: str) -> int:

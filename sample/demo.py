@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from train.pages import restart_with_large_pages
 from zoo.codecs import CodecError
 from zoo.errors import UserError
 
@@ -166,4 +167,5 @@ def say(line: str) -> None:
 
 
 if __name__ == "__main__":
+    restart_with_large_pages()
     sys.exit(main())

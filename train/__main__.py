@@ -4,7 +4,14 @@ import os
 import sys
 import time
 
+from train.pages import restart_with_large_pages
 from zoo.errors import UserError
+
+
+def command() -> int:
+    """What ``zoo-train`` and ``python -m train`` run: `main` in a process with large pages."""
+    restart_with_large_pages()
+    return main()
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -102,4 +109,4 @@ def compilation_cache() -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(command())

@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 from running import ROOT, TINY, data_of, here, metrics, one_line, run, start, words
 
+from train import pages
 from train.bounds import check_numbers
 from train.config import default_config
 from train.events import crc32c, masked_crc
@@ -206,3 +207,23 @@ def test_default_folder_has_name_and_time(tmp_path):
 @pytest.mark.parametrize("name", RECIPES)
 def test_what_presets_say_is_no_nonsense(name):
     check_numbers(default_config(name))
+
+
+def test_a_command_asks_for_large_pages_once(tmp_path, monkeypatch):
+    switch = tmp_path / "enabled"
+    monkeypatch.setattr(pages, "SWITCH", switch)
+    assert pages.asking({}) is None  # no such switch
+    switch.write_text("[always] madvise never")
+    assert pages.asking({}) is None
+    switch.write_text("always [madvise] never")
+    asked = pages.asking({"HOME": "/", "GLIBC_TUNABLES": "glibc.malloc.check=1"})
+    assert asked == {"HOME": "/", "GLIBC_TUNABLES": "glibc.malloc.check=1:glibc.malloc.hugetlb=1"}
+    assert pages.asking(asked) is None
+    calls = []
+    monkeypatch.setattr(os, "execve", lambda *arguments: calls.append(arguments))
+    monkeypatch.setattr(sys, "orig_argv", ["python", "-m", "train", "gpt", "--steps", "3"])
+    monkeypatch.delenv("GLIBC_TUNABLES", raising=False)
+    pages.restart_with_large_pages()
+    ((program, words, environment),) = calls
+    assert program == words[0] == sys.executable and words[1:] == ["-m", "train", "gpt", "--steps", "3"]
+    assert environment["GLIBC_TUNABLES"] == "glibc.malloc.hugetlb=1"
