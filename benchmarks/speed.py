@@ -2,7 +2,8 @@
 
 For every row: each of PyTorch's modes is tried in a process of its own, and the quickest is the peer. Then, pair by
 pair, two fresh processes (ours, the peer's) measure windows of at least two seconds in turn, A-B-A-B, with one
-synchronisation at a window's end; on a CPU all of them have large pages (`train.pages`). The ratio is that of the medians, with a hierarchical bootstrap's 95 % interval.
+synchronisation at a window's end; on a CPU both have large pages (`train.pages`). The ratio is the median over windows,
+with a hierarchical bootstrap's 95 % interval.
 """
 
 import json
