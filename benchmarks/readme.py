@@ -7,7 +7,7 @@ from typing import Any
 from zoo.catalog import CATALOG, describe
 
 ROOT = Path(__file__).parents[1]
-RESULTS = Path(__file__).parent / "results" / "quality"
+RESULTS = Path(__file__).parent / "results"
 BEGIN, END = "<!-- {name}: written by python -m benchmarks readme -->", "<!-- end of {name} -->"
 
 
@@ -20,7 +20,7 @@ def models_table() -> str:
     return "\n".join(lines)
 
 
-def quality_table(folder: Path = RESULTS) -> str:
+def quality_table(folder: Path = RESULTS / "quality") -> str:
     """One line a measured row; below, where each published number stands and what differs."""
     lines = [
         "| row | metric | ours | published | seeds | time, all seeds | where |",
@@ -38,6 +38,28 @@ def quality_table(folder: Path = RESULTS) -> str:
     return "\n".join(lines + [""] + notes)
 
 
+def speed_table(folder: Path = RESULTS) -> str:
+    """One line a timed row, device by device."""
+    lines = [
+        "| row | steps a dispatch | ours | as a multiple of PyTorch's best | which was | where |",
+        "|---|---:|---:|---:|---|---|",
+    ]
+    for file in sorted(folder.glob("*/speed.jsonl")):
+        rows = [json.loads(line) for line in file.read_text().splitlines()]
+        for row in sorted(rows, key=lambda row: (row["kind"] != "train", row["row"], row["dispatch"])):
+            found = row["ratio"]
+            lines.append(
+                f"| `{row['row']}` | {row['dispatch']} | {row['ours']:,.0f} {row['unit']} | {found['median']:.2f} "
+                f"[{found['low']:.2f}, {found['high']:.2f}] | {row['best']} | {where(row)} |"
+            )
+    return "\n".join(lines)
+
+
+def where(row: dict[str, Any]) -> str:
+    versions = row["versions"]
+    return f"{row['device']}, jax {versions['jax']}, torch {versions['torch']}, {row['date']}"
+
+
 def fill(text: str, name: str, body: str) -> str:
     """``text`` with what stands between the markers of ``name`` replaced."""
     begin, end = BEGIN.format(name=name), END.format(name=name)
@@ -51,6 +73,6 @@ def fill(text: str, name: str, body: str) -> str:
 def write_readme(path: Path = ROOT / "README.md") -> None:
     """Puts the tables into the README."""
     text = path.read_text()
-    for name, body in (("models", models_table()), ("quality", quality_table())):
+    for name, body in (("models", models_table()), ("quality", quality_table()), ("speed", speed_table())):
         text = fill(text, name, body)
     path.write_text(text)

@@ -12,6 +12,7 @@ import re
 import subprocess
 import sys
 import tempfile
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -167,13 +168,15 @@ def threads(suite: Suite) -> int | None:
     return len(os.sched_getaffinity(0)) if suite == "cpu" else None
 
 
-def check_quiet(suite: Suite) -> None:
-    """UserError where other work would be timed with ours."""
-    pressure = cpu_pressure()
-    if suite == "cpu" and pressure is not None and pressure > BUSY:
-        raise UserError(
-            f"the machine is busy (CPU pressure {pressure:.0f} %, at most {BUSY:.0f} %): wait, or stop what runs"
-        )
+def wait_until_quiet(suite: str, patience: float = 60.0) -> None:
+    """Lets the row before come to rest. UserError where other work would still be timed with ours."""
+    until = time.monotonic() + patience
+    while suite == "cpu" and (pressure := cpu_pressure() or 0.0) > BUSY:
+        if time.monotonic() > until:
+            raise UserError(
+                f"the machine is busy (CPU pressure {pressure:.0f} %, at most {BUSY:.0f} %): stop what runs"
+            )
+        time.sleep(1)
 
 
 # -- all rows ----------------------------------------------------------------------------------------------------------
@@ -185,7 +188,7 @@ def run(
     """Measures the rows, writes each as soon as it is known, and prints what came out."""
     found = []
     for workload, dispatch in rows(suite, names, method, quick=quick):
-        check_quiet(suite)
+        wait_until_quiet(suite)
         line = measure(workload, suite, dispatch, method, peers)
         file = out / slug(line["device"]) / "speed.jsonl"
         save(line, file)

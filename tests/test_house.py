@@ -93,11 +93,13 @@ def run_main(main, argv) -> str:
     return output.getvalue()
 
 
-def test_the_readme_s_tables_are_those_of_the_catalogue_and_the_results():
-    from benchmarks.readme import fill, models_table, quality_table
+def test_the_readme_s_tables_are_those_of_the_catalogue_and_the_results(tmp_path):
+    from benchmarks.readme import write_readme
 
-    text = (ROOT / "README.md").read_text()
-    assert fill(fill(text, "models", models_table()), "quality", quality_table()) == text
+    copy = tmp_path / "README.md"
+    shutil.copy(ROOT / "README.md", copy)
+    write_readme(copy)
+    assert copy.read_text() == (ROOT / "README.md").read_text()
 
 
 def test_the_readme_s_python_runs(monkeypatch):
