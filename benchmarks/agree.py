@@ -77,4 +77,7 @@ if __name__ == "__main__":
 
     from benchmarks.workloads import find
 
-    check(find(sys.argv[1], sys.argv[2]))  # type: ignore[arg-type]
+    try:
+        check(find(sys.argv[1], sys.argv[2]))  # type: ignore[arg-type]
+    except UserError as error:
+        sys.exit(str(error))

@@ -48,19 +48,20 @@ def examine(words: Sequence[str]) -> str:
     feed, tables = loaders(config, source, 0), engine.placement.put_tables(source.arrays)
     run = Running(engine, feed, tables, config.options.dispatch or 1)
     found = Finding(f"{config.name} on {device()}, batch {config.options.batch_size}, {config.options.parallel}")
-    with recompilations() as compiled:
+    with recompilations() as told:
         run.turn()
-        first = len(compiled)
+        first = len(told)
         run.warm()
         seconds = pace(found, run)
-    later = compiled[first:]
+    later = told[first:]
     found.say(
         "\n    ".join([f"compiled {first} program{'s' * (first != 1)} at the start and {len(later)} later", *later]),
         "a program was compiled again while training: keep shapes, dtypes and shardings the same" if later else None,
     )
-    program(found, run)
-    ceilings(found, run, seconds)
-    memory(found, run)
+    compiled = run.engine.compiled.lower(run.state, run.tables, run.same).compile()
+    program(found, run, compiled)
+    ceilings(found, run, compiled, seconds)
+    memory(found, run, compiled)
     advice = found.advice or ["nothing stands out: the time goes into the model's own mathematics"]
     lines = [f"  {line}" for line in found.lines], [f"  - {line}" for line in advice]
     return "\n".join([found.title, *lines[0], "what to change:", *lines[1]])
@@ -92,9 +93,6 @@ class Running:
         for _ in range(3):
             self.turn()
         self.wait()
-
-    def lowered(self) -> Any:
-        return self.engine.compiled.lower(self.state, self.tables, self.same)
 
 
 def rate(turn: Callable[[], None], wait: Callable[[], None]) -> float:
@@ -135,9 +133,9 @@ def pace(found: Finding, run: Running) -> float:
     return fixed
 
 
-def program(found: Finding, run: Running) -> None:
+def program(found: Finding, run: Running, compiled: Any) -> None:
     """What the compiled step multiplies in, and how it attends."""
-    text = run.lowered().compile().as_text()
+    text = compiled.as_text()
     dtypes = re.findall(r"= ([a-z]+\d+)\[[^\]]*\]\S* (?:dot|convolution)\(", text)
     counted = {kind: dtypes.count(kind) for kind in sorted(set(dtypes))}
     calls = sorted(set(re.findall(r'custom_call_target="([^"]+)"', text)))
@@ -158,11 +156,11 @@ def program(found: Finding, run: Running) -> None:
         found.say(f"library calls: {', '.join(calls)}")
 
 
-def ceilings(found: Finding, run: Running, seconds: float) -> None:
+def ceilings(found: Finding, run: Running, compiled: Any, seconds: float) -> None:
     """Operations and bytes a second, beside what this device reached just now on a product and on a copy."""
     config = run.engine.config
     flops = step_flops(config.model, config.options.batch_size or 1) * (config.members or 1)
-    cost = run.lowered().compile().cost_analysis() or {}
+    cost = compiled.cost_analysis() or {}
     dtype = jnp.dtype(getattr(config.model, "dtype", "float32"))
     peak, bandwidth = best_product(dtype), best_copy()
     reached, moved = flops / seconds, cost.get("bytes accessed", 0.0) / run.count / seconds
@@ -196,7 +194,7 @@ def fastest(function: Callable, x: Any, turns: int = 5) -> float:
     return float(best)
 
 
-def memory(found: Finding, run: Running) -> None:
+def memory(found: Finding, run: Running, compiled: Any) -> None:
     """Bytes by kind."""
     state = run.state
     kinds = {
@@ -204,7 +202,7 @@ def memory(found: Finding, run: Running) -> None:
         "data": run.tables,
     }  # fmt: skip
     sizes = {kind: sum(leaf.nbytes for leaf in jax.tree.leaves(tree)) for kind, tree in kinds.items()}
-    analysis = run.lowered().compile().memory_analysis()
+    analysis = compiled.memory_analysis()
     sizes["activations and scratch"] = getattr(analysis, "temp_size_in_bytes", 0)
     shown = ", ".join(f"{kind} {size / 2**20:,.1f} MiB" for kind, size in sizes.items() if size)
     limit = (jax.devices()[0].memory_stats() or {}).get("bytes_limit")

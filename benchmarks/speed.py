@@ -54,16 +54,18 @@ class Worker:
         environment = {**os.environ, "PYTHONPATH": str(ROOT)}
         if cache is not None:
             environment |= {"JAX_COMPILATION_CACHE_DIR": str(cache), "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0"}
+        self.errors = tempfile.TemporaryFile("w+")  # noqa: SIM115 (not a pipe: nobody would read it in time)
         self.process = subprocess.Popen(
             [sys.executable, "-m", "benchmarks.worker", json.dumps(asked)], cwd=ROOT, env=environment, text=True,
-            stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+            stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=self.errors,
         )  # fmt: skip
         self.ready = self.read()
 
     def read(self) -> dict[str, Any]:
         line = self.process.stdout.readline()  # type: ignore[union-attr]
         if not line:
-            error = self.process.stderr.read().strip().splitlines()  # type: ignore[union-attr]
+            self.errors.seek(0)
+            error = self.errors.read().strip().splitlines()
             raise UserError(f"a worker died: {error[-1] if error else 'without a word'}")
         return json.loads(line)
 
@@ -93,14 +95,13 @@ def worker(asked: dict[str, Any], cache: Path | None = None) -> Iterator[Worker]
 # -- a row -------------------------------------------------------------------------------------------------------------
 
 
-def measure(workload: Any, suite: Suite, dispatch: int, method: Method, peers: list[str] | None) -> dict[str, Any]:
-    """Everything that is known of a row, as its line in the results."""
+def measure(
+    workload: Any, suite: Suite, dispatch: int, method: Method, tried: dict[str, float | str]
+) -> dict[str, Any]:
+    """Everything that is known of a row, as its line in the results. ``tried``: of `modes_of`."""
     from benchmarks.flops import step_flops
-    from benchmarks.theirs import modes
 
-    agree(workload, suite)
-    asked = {"row": workload.name, "suite": suite, "dispatch": dispatch, "threads": threads(suite)}
-    tried = {mode: trial({**asked, "side": mode}, method) for mode in peers or modes(workload, suite)}
+    asked = question(workload, suite, dispatch)
     working = {mode: speed for mode, speed in tried.items() if isinstance(speed, float)}
     if not working:
         raise UserError(f"no mode of PyTorch ran {workload.name}: {tried}")
@@ -122,7 +123,21 @@ def agree(workload: Any, suite: Suite) -> None:
     command = [sys.executable, "-m", "benchmarks.agree", workload.name, suite]
     done = subprocess.run(command, cwd=ROOT, env={**os.environ, "JAX_PLATFORMS": "cpu"}, capture_output=True, text=True)
     if done.returncode:
-        raise UserError(done.stderr.strip().splitlines()[-1].removeprefix("zoo.errors.UserError: "))
+        raise UserError(done.stderr.strip().splitlines()[-1])
+
+
+def question(workload: Any, suite: Suite, dispatch: int = 1) -> dict[str, Any]:
+    """What a worker is asked, but for the side."""
+    return {"row": workload.name, "suite": suite, "dispatch": dispatch, "threads": threads(suite)}
+
+
+def modes_of(workload: Any, suite: Suite, method: Method, peers: list[str] | None) -> dict[str, float | str]:
+    """{mode of PyTorch: its speed, or why it does not run}. UserError unless the two sides compute the same."""
+    from benchmarks.theirs import modes
+
+    agree(workload, suite)
+    asked = question(workload, suite)
+    return {mode: trial({**asked, "side": mode}, method) for mode in peers or modes(workload, suite)}
 
 
 def trial(asked: dict[str, Any], method: Method) -> float | str:
@@ -186,10 +201,12 @@ def run(
     suite: Suite, names: list[str] | None, peers: list[str] | None, method: Method, out: Path, *, quick: bool
 ) -> None:
     """Measures the rows, writes each as soon as it is known, and prints what came out."""
-    found = []
+    found, tried = [], {}
     for workload, dispatch in rows(suite, names, method, quick=quick):
         wait_until_quiet(suite)
-        line = measure(workload, suite, dispatch, method, peers)
+        if workload.name not in tried:
+            tried[workload.name] = modes_of(workload, suite, method, peers)
+        line = measure(workload, suite, dispatch, method, tried[workload.name])
         file = out / slug(line["device"]) / "speed.jsonl"
         save(line, file)
         print(describe(line), flush=True)

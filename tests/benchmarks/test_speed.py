@@ -107,6 +107,12 @@ def test_flops_do_not_count_what_forms_add():
     assert step_flops(Layer(conv2d_transpose, (8, 8, 6)), 5) == pytest.approx(expected, rel=0.3)
 
 
+def test_flops_do_not_count_what_no_result_reads():
+    """Only a relativistic generator reads the critic's outputs on data."""
+    plain, relativistic = (step_flops(tiny("dcgan", loss=loss), 4) for loss in ("nonsaturating", "relativistic"))
+    assert plain < 0.98 * relativistic
+
+
 def test_random_examples_are_whole_windows():
     model = tiny("lstm")
     found = random_examples(model, 5, 0)
