@@ -58,7 +58,7 @@ def examine(words: Sequence[str]) -> str:
         "\n    ".join([f"compiled {first} program{'s' * (first != 1)} at the start and {len(later)} later", *later]),
         "a program was compiled again while training: keep shapes, dtypes and shardings the same" if later else None,
     )
-    compiled = run.engine.compiled.lower(run.state, run.tables, run.same).compile()
+    compiled = run.compiled.lower(run.state, run.tables, run.same).compile()
     program(found, run, compiled)
     ceilings(found, run, compiled, seconds)
     memory(found, run, compiled)
@@ -73,6 +73,7 @@ class Running:
     def __init__(self, engine: Engine, feed: list[Any], tables: Any, count: int):
         self.engine, self.feed, self.tables, self.count = engine, feed, tables, count
         self.state, self.at = engine.init(), 0
+        self.compiled = engine.compiled  # made here: it asks the compiler, by a program, which options it knows
         self.same: Any = None
 
     def inputs(self) -> Any:
@@ -81,7 +82,7 @@ class Running:
         return self.same
 
     def step(self, inputs: Any) -> None:
-        self.state, self.report = self.engine.compiled(self.state, self.tables, inputs)
+        self.state, self.report = self.compiled(self.state, self.tables, inputs)
 
     def turn(self) -> None:
         self.step(self.inputs())

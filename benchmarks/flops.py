@@ -7,8 +7,13 @@ import jax
 import jax.numpy as jnp
 from jax.extend.core import jaxprs_in_params
 from jax.interpreters import partial_eval
+from jax.lax import ConvDimensionNumbers, conv_dimension_numbers
+
+from zoo.nn.correlate import LAYOUT
 
 FORMULA = "2 M N K of every matrix product and convolution of the traced step, loops multiplied, no other operation"
+
+CORRELATE = conv_dimension_numbers((1,) * 4, (1,) * 4, LAYOUT)
 
 
 def step_flops(model: Any, batch: int) -> float:
@@ -38,7 +43,9 @@ def flops_of(jaxpr: Any) -> float:
         if name == "dot_general":
             total += product_flops(equation)
         elif name == "conv_general_dilated":
-            total += convolution_flops(equation)
+            total += convolution_flops(equation, equation.params["dimension_numbers"])
+        elif name == "correlate":
+            total += convolution_flops(equation, CORRELATE)
         elif name == "cond":
             total += min(flops_of(branch.jaxpr) for branch in equation.params["branches"])
         else:
@@ -53,11 +60,11 @@ def product_flops(equation: Any) -> float:
     return 2.0 * math.prod(equation.outvars[0].aval.shape) * inner
 
 
-def convolution_flops(equation: Any) -> float:
-    """Zeros that a dilation puts between pixels are not counted. (A dilated kernel's shape has none.)"""
-    params, kernel = equation.params, equation.invars[1].aval
-    numbers = params["dimension_numbers"]
-    taps = math.prod(kernel.shape[axis] for axis in numbers.rhs_spec[2:])
-    inner = kernel.shape[numbers.rhs_spec[1]]
-    dilation = math.prod(params["lhs_dilation"])
-    return 2.0 * math.prod(equation.outvars[0].aval.shape) * taps * inner / dilation
+def convolution_flops(equation: Any, numbers: ConvDimensionNumbers) -> float:
+    """Every tap at every pixel of the output, or of the input where that has fewer: what a transposed convolution pads
+    or dilates its input with is not counted."""
+    (picture, kernel), result = (one.aval.shape for one in equation.invars), equation.outvars[0].aval.shape
+    sides = ((picture, numbers.lhs_spec), (result, numbers.out_spec))
+    pixels = min(math.prod(shape[axis] for axis in spec[2:]) for shape, spec in sides)
+    features, channels, *taps = (kernel[axis] for axis in numbers.rhs_spec)
+    return 2.0 * picture[numbers.lhs_spec[0]] * pixels * math.prod(taps) * channels * features

@@ -16,6 +16,7 @@ import numpy as np
 import optax
 from jax.sharding import AxisType, Mesh, NamedSharding, PartitionSpec
 
+from train.flags import compiler_options
 from train.step import Learner, State
 from zoo.errors import UserError
 
@@ -117,7 +118,9 @@ def compile_dispatch(placement: Placement, step: Callable[..., Any]) -> Callable
 
         return jax.pmap(replica, axis_name=AXIS, donate_argnums=0)
 
-    @functools.partial(jax.jit, donate_argnums=0)
+    platform = placement.mesh.devices.flat[0].platform
+
+    @functools.partial(jax.jit, donate_argnums=0, compiler_options=compiler_options(platform))
     def compiled(state: State, tables: Any, inputs: Any):
         state, report = step(state, tables, inputs)
         state = jax.lax.with_sharding_constraint(state, placement.state_shardings(state))

@@ -7,9 +7,10 @@ import numpy as np
 import pytest
 from jax import lax
 
-from zoo.nn.conv import LAYOUT, Conv, ConvTranspose, conv2d, conv2d_transpose
+from zoo.nn.conv import Conv, ConvTranspose, conv2d, conv2d_transpose
+from zoo.nn.correlate import LAYOUT
 
-FORMS = ["packed", "matmul", None]
+FORMS = ["packed", None]
 OPERATORS = {"down": conv2d, "up": conv2d_transpose}
 
 # (H, W), kernel, stride, padding
