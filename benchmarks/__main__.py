@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 
 from benchmarks.quality import ROWS, run_row
-from benchmarks.readme import write_readme
+from benchmarks.readme import write_all
 from benchmarks.results import RESULTS
 from train.pages import restart_with_large_pages
 from zoo.codecs import CodecError
@@ -63,8 +63,8 @@ def parser() -> argparse.ArgumentParser:
     aot.add_argument("--models", nargs="+", default=["all"], metavar="NAME", help="default all of the catalogue")
     aot.add_argument("--parallel", type=words, default=["jit", "fsdp"], metavar="MODE,...", help="default jit,fsdp")
     aot.add_argument("--out", default=RESULTS / "aot", type=Path, metavar="DIR")
-    readme = commands.add_parser("readme", help="write the tables of README.md from the catalogue and the results")
-    readme.set_defaults(run=lambda _: write_readme())
+    readme = commands.add_parser("readme", help="write the READMEs' tables and the plot from the results")
+    readme.set_defaults(run=lambda _: write_all())
     return top
 
 
