@@ -88,7 +88,8 @@ def run_speed(arguments: argparse.Namespace) -> None:
 
     if find_spec("torch") is None:
         raise UserError("PyTorch is what it is timed against: pip install torch")
-    from benchmarks.speed import QUICK, Method, run
+    from benchmarks.peers import QUICK, Method
+    from benchmarks.speed import run
 
     minutes = arguments.minutes or {"cpu": None, "gpu": 9.0}[arguments.suite]
     run(

@@ -5,6 +5,8 @@ import os
 import platform
 import resource
 import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from importlib import metadata
 from pathlib import Path
 from typing import Any
@@ -54,18 +56,27 @@ def facts_apart() -> dict[str, Any]:
     return json.loads(alone("benchmarks.machine"))
 
 
-def cpu_pressure(seconds: float = 1.0) -> float | None:
-    """Per cent of these seconds, beginning now, in which some process waited for a core; None where the kernel does
-    not say."""
-    if not PRESSURE.exists():
-        return None
+def cpu_pressure(seconds: float = 1.0) -> float:
+    """`pressure_of` the seconds from now on."""
+    with pressure_of() as pressure:
+        time.sleep(seconds if PRESSURE.exists() else 0)
+    return pressure()
+
+
+@contextmanager
+def pressure_of() -> Iterator[Callable[[], float]]:
+    """Afterwards: per cent of the time of its body in which some process waited for a core; 0 where the kernel does not
+    say."""
     before, began = waited(), time.monotonic()
-    time.sleep(seconds)
-    return 100 * (waited() - before) / (time.monotonic() - began)
+    share = [0.0]
+    yield lambda: share[0]
+    share[0] = 100 * (waited() - before) / max(time.monotonic() - began, 1e-9)
 
 
 def waited() -> float:
     """Seconds in which some process waited, since the machine began."""
+    if not PRESSURE.exists():
+        return 0.0
     some = PRESSURE.read_text().splitlines()[0]
     return 1e-6 * float(some.rsplit("total=", 1)[1])
 

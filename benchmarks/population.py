@@ -19,7 +19,7 @@ from typing import Any
 import numpy as np
 
 from benchmarks.machine import facts_apart
-from benchmarks.process import ROOT
+from benchmarks.process import ROOT, surroundings
 from benchmarks.workloads import missing
 from zoo.errors import UserError
 
@@ -71,7 +71,7 @@ class Population:
 
     def run(self, folder: Path, cache: Path, *more: str, seed: int) -> tuple[float, int]:
         """(seconds, peak memory in bytes) of the command."""
-        environment = {**os.environ, "PYTHONPATH": str(ROOT), "JAX_COMPILATION_CACHE_DIR": str(cache)}
+        environment = surroundings(JAX_COMPILATION_CACHE_DIR=str(cache))
         with tempfile.TemporaryDirectory(dir=folder) as out, tempfile.TemporaryFile("w+") as said:
             words = {
                 "--data": f"npz:{folder / 'pictures.npz'}", "--out": f"{out}/run", "--steps": self.steps,

@@ -15,11 +15,17 @@ from zoo.errors import UserError
 ROOT = Path(__file__).parents[1]
 
 
+def surroundings(**more: str) -> dict[str, str]:
+    """The environment of a process that imports what this checkout holds, and what this process can."""
+    path = os.pathsep.join(filter(None, [str(ROOT), os.environ.get("PYTHONPATH")]))
+    return {**os.environ, "PYTHONPATH": path, **more}
+
+
 class Worker:
     """A process that imports its libraries at once, builds and warms its side when told to, and then times windows."""
 
     def __init__(self, asked: dict[str, Any], cache: Path | None):
-        environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+        environment = surroundings()
         if cache is not None:
             environment |= {"JAX_COMPILATION_CACHE_DIR": str(cache), "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0"}
         self.errors = tempfile.TemporaryFile("w+")  # noqa: SIM115 (not a pipe: nobody would read it in time)
@@ -36,22 +42,21 @@ class Worker:
             raise UserError(f"a worker died: {error[-1] if error else 'without a word'}")
         return json.loads(line)
 
-    def told(self, line: str) -> dict[str, Any]:
-        """Its answer to a line."""
+    def tell(self, line: str) -> None:
         try:
             self.process.stdin.write(f"{line}\n")  # type: ignore[union-attr]
             self.process.stdin.flush()  # type: ignore[union-attr]
         except BrokenPipeError:
-            pass  # it died; what it said last is read below
+            pass  # it died; whoever reads its answer is told why
+
+    def told(self, line: str) -> dict[str, Any]:
+        """Its answer to a line. ``warm``: it builds, compiles, warms up, and says how long that took."""
+        self.tell(line)
         return self.read()
 
     def imported(self) -> None:
         """Waits until its libraries are there."""
         self.read()
-
-    def warm(self) -> dict[str, Any]:
-        """Builds, compiles, warms up: what it says of that."""
-        return self.told("warm")
 
     def window(self, seconds: float) -> float:
         """Units a second over a window."""
@@ -83,7 +88,7 @@ def workers(*asked: tuple[dict[str, Any], Path | None]) -> Iterator[list[Worker]
 def alone(module: str, *words: str, **environment: str) -> str:
     """What ``python -m MODULE WORDS`` prints in a process of its own. UserError with its last word where it fails."""
     command = [sys.executable, "-m", module, *words]
-    done = subprocess.run(command, cwd=ROOT, env={**os.environ, **environment}, capture_output=True, text=True)
+    done = subprocess.run(command, cwd=ROOT, env=surroundings(**environment), capture_output=True, text=True)
     if done.returncode:
         raise UserError((done.stderr.strip().splitlines() or [f"{module} failed without a word"])[-1])
     return done.stdout

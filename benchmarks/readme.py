@@ -48,8 +48,8 @@ def speed_table(folder: Path = RESULTS) -> str:
         parts += ["|---|---:|---:|---:|---|---:|"]
         parts += ["| " + " | ".join(short(line)) + " |" for line in lines if not seeds_at_once(line)]
         parts += [
-            f"\nMany seeds at once (`{line['row']}`, one population): {multiple(line)} times as fast as one after another, "
-            "whole commands with start-up and compilation."
+            f"\nMany seeds at once (`{line['row']}`, one population): {multiple(line)} times as fast as one after "
+            "another, whole commands with start-up and compilation."
             for line in filter(seeds_at_once, lines)
         ]
     return "\n".join(parts)

@@ -6,76 +6,25 @@ window's end; on a CPU both have large pages (`train.pages`). The ratio is the m
 bootstrap's 95 % interval.
 """
 
-import json
-import os
 import tempfile
 import time
-from dataclasses import dataclass, field
+from collections.abc import Iterator
 from datetime import date
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import jax
 import numpy as np
 
-from benchmarks.machine import cpu_pressure
-from benchmarks.process import alone, workers
+from benchmarks.machine import cpu_pressure, facts_apart, pressure_of
+from benchmarks.peers import Method, Session, Suite, agree_ahead, family, modes_of, quickest
+from benchmarks.process import Worker, workers
 from benchmarks.ratios import geometric_mean, ratio
-from benchmarks.results import describe, key_of, read_lines, save
+from benchmarks.results import describe, key_of, read_lines, save, slug
 from zoo.errors import UserError
 
 BUSY = 10.0  # per cent of CPU pressure above which nothing is timed on a CPU
-Suite = Literal["cpu", "gpu"]
-
-
-@dataclass(frozen=True, kw_only=True)
-class Method:
-    """How long each row is measured."""
-
-    pairs: int = 3
-    windows: int = 3
-    seconds: float = 2.0
-    patience: float = 45.0
-    """Seconds after which no third pair of processes is begun."""
-    trial: float = 1.0
-    """Seconds in which a mode of PyTorch shows how quick it is, twice."""
-    many: int = 50
-    """Steps of the rows with many steps in one dispatch."""
-
-
-QUICK = Method(pairs=1, windows=3, trial=0.5)
-
-
-@dataclass
-class Session:
-    """What is shared by the rows of one run."""
-
-    suite: Suite
-    method: Method
-    peers: list[str] | None
-    folder: Path
-    """For files that rows read."""
-    ceilings: dict[str, dict[str, float]] = field(default_factory=dict)
-    """dtype -> what a large product and a large copy reached in this run."""
-    agreed: set[Any] = field(default_factory=set)
-    tried: dict[str, dict[str, float | str]] = field(default_factory=dict)
-    """row -> of `modes_of`."""
-    won: dict[Any, list[str]] = field(default_factory=dict)
-    """A model that decodes -> its quickest modes at the batch sizes so far."""
-
-    def ceiling(self, dtype: str) -> dict[str, float]:
-        if dtype not in self.ceilings:
-            environment = {"JAX_PLATFORMS": "cpu"} if self.suite == "cpu" else {}
-            self.ceilings[dtype] = json.loads(alone("benchmarks.ceilings", dtype, **environment))
-        return self.ceilings[dtype]
-
-    def asked(self, workload: Any, side: str, dispatch: int = 1) -> dict[str, Any]:
-        """What a worker is asked. On a CPU both sides may use every core that this process may."""
-        threads = len(os.sched_getaffinity(0)) if self.suite == "cpu" else None
-        return {
-            "row": workload.name, "suite": self.suite, "side": side, "dispatch": dispatch, "threads": threads,
-            "folder": str(self.folder),
-        }  # fmt: skip
+SPOILT = 30.0  # and above which a window is measured once more: one's own threads wait for each other too
 
 
 # -- a row -------------------------------------------------------------------------------------------------------------
@@ -124,56 +73,6 @@ def accounts(session: Session, workload: Any, rate: float, device: str) -> dict[
     return found
 
 
-def quickest(name: str, tried: dict[str, float | str]) -> str:
-    working = {mode: speed for mode, speed in tried.items() if isinstance(speed, float)}
-    if not working:
-        raise UserError(f"{name}: no mode of PyTorch ran: {tried}")
-    return max(working, key=lambda mode: working[mode])
-
-
-def family(workload: Any) -> Any:
-    return workload.kind, workload.preset, tuple(sorted(workload.fields.items())), workload.unit
-
-
-def modes_of(session: Session, workload: Any) -> dict[str, float | str]:
-    """{mode of PyTorch: its speed, or why it does not run}. UserError unless the two sides compute the same.
-
-    The compiled modes are tried in the layout that is quickest in eager mode. A model whose decoding was quickest in
-    some modes at a batch of 1 and of 128 is tried in these at those between."""
-    agree(session, workload)
-    if session.peers:
-        return {mode: trial(session, workload, mode) for mode in session.peers}
-    from benchmarks.theirs import compilers, layouts
-
-    won = session.won.get(family(workload), ())
-    if workload.decodes and len(won) > 1:
-        modes = sorted(set(won[:2]))
-        return {mode: trial(session, workload, mode) for mode in modes} if len(modes) > 1 else {modes[0]: 0.0}
-    tried = {mode: trial(session, workload, mode) for mode in layouts(workload)}
-    layout = quickest(workload.name, tried).removeprefix("eager")
-    return tried | {kind + layout: trial(session, workload, kind + layout) for kind in compilers(session.suite)}
-
-
-def agree(session: Session, workload: Any) -> None:
-    """UserError unless the two sides compute the same, on the CPU and in a process of its own; once a model. (For rows
-    of samples, of which only the network is compared, one size of it will do.)"""
-    model = workload.model("cpu")
-    same = {type(one) for one in session.agreed} if workload.kind == "sample" else set()
-    if model not in session.agreed and type(model) not in same:
-        alone("benchmarks.agree", workload.name, session.suite, JAX_PLATFORMS="cpu")
-        session.agreed.add(model)
-
-
-def trial(session: Session, workload: Any, mode: str) -> float | str:
-    """A mode's speed, or why it does not run."""
-    try:
-        with workers((session.asked(workload, mode), None)) as (one,):
-            one.warm()
-            return max(one.window(session.method.trial) for _ in range(2))
-    except UserError as error:
-        return str(error)
-
-
 def turns(session: Session, workload: Any, dispatch: int, mode: str) -> tuple[Any, Any, dict[str, Any]]:
     """Both sides' speeds [pair][window], and what our processes said of themselves."""
     method, began = session.method, time.monotonic()
@@ -185,9 +84,9 @@ def turns(session: Session, workload: Any, dispatch: int, mode: str) -> tuple[An
             if pair > 1 and time.monotonic() - began > method.patience:
                 break
             with workers(*sides) as (a, b):
-                starts.append(a.warm())
-                b.warm()
-                rounds = [(a.window(method.seconds), b.window(method.seconds)) for _ in range(method.windows)]
+                starts.append(a.told("warm"))
+                b.told("warm")
+                rounds = list(undisturbed(session, a, b))
                 ends.append((a.end(), b.end()))
             for side, of_side in zip(speeds, zip(*rounds, strict=True), strict=True):
                 side.append(list(of_side))
@@ -207,10 +106,25 @@ def turns(session: Session, workload: Any, dispatch: int, mode: str) -> tuple[An
     )
 
 
-def wait_until_quiet(suite: str, patience: float = 60.0) -> float | None:
+def undisturbed(session: Session, a: Worker, b: Worker) -> Iterator[tuple[float, float]]:
+    """A window of each, again and again. Those in which something else ran on the CPU too are measured once more, as
+    often as there are windows."""
+    method, spare = session.method, session.method.windows
+    left = method.windows
+    while left:
+        with pressure_of() as pressure:
+            found = a.window(method.seconds), b.window(method.seconds)
+        if session.suite == "cpu" and spare and pressure() > SPOILT:
+            spare -= 1
+            continue
+        left -= 1
+        yield found
+
+
+def wait_until_quiet(suite: str, patience: float = 60.0) -> float:
     """The CPU pressure, as soon as it is low. UserError where other work would still be timed with ours."""
     until = time.monotonic() + patience
-    while (pressure := cpu_pressure()) is not None and pressure > BUSY and suite == "cpu":
+    while (pressure := cpu_pressure()) > BUSY and suite == "cpu":
         if time.monotonic() > until:
             raise UserError(
                 f"the machine is busy (CPU pressure {pressure:.0f} %, at most {BUSY:.0f} %): stop what runs"
@@ -226,17 +140,19 @@ def run(
     quick: bool = False, missing: bool = False, minutes: float | None = None,
 ) -> None:  # fmt: skip
     """Measures the rows, writes each as soon as it is known, and prints what came out. A row that fails is told, and
-    the others are measured. ``missing``: only rows that ``out`` has no line of. ``minutes``: no row is begun that
-    would not end by then, if it took as long as the longest so far."""
+    the others are measured. ``missing``: only rows that ``out`` has no line of, from this device. ``minutes``: begins
+    no row that would not end by then, if it took as long as the longest so far."""
     began, longest = time.monotonic(), 0.0
     todo = rows(suite, names, method, quick=quick)
     if missing:
-        have = {key_of(line) for line in (read_lines(out) if out.is_dir() else [])}
+        here = out / slug(facts_apart()["device"])
+        have = {key_of(line) for line in (read_lines(here) if here.is_dir() else [])}
         todo = [(row, dispatch) for row, dispatch in todo if (row.name, row.kind, dispatch) not in have]
     found, left = [], []
     with tempfile.TemporaryDirectory() as folder:
         session = Session(suite, method, peers, Path(folder))
         jax.config.update("jax_platforms", "cpu")  # this process only counts: its workers want the GPU's memory
+        agree_ahead(session, [row for row, _ in todo])
         for row, dispatch in todo:
             start = time.monotonic()
             if minutes is not None and start - began + longest > 60 * minutes:

@@ -1,5 +1,6 @@
 """The method behind the ratios, without the minutes that it takes."""
 
+import contextlib
 import json
 
 import jax
@@ -8,14 +9,15 @@ import numpy as np
 import pytest
 from tiny import tiny
 
-from benchmarks import speed
+from benchmarks import peers, speed
 from benchmarks.__main__ import main
 from benchmarks.ceilings import shares, sheet_of
 from benchmarks.flops import decode_bytes, sample_flops, step_flops
 from benchmarks.ours import Training, sampler
+from benchmarks.peers import Method, Session, agree, agree_ahead, modes_of, trials
 from benchmarks.ratios import geometric_mean, ratio
 from benchmarks.results import read_lines, save, slug
-from benchmarks.speed import Method, Session, accounts, modes_of, rows, wait_until_quiet
+from benchmarks.speed import accounts, rows, undisturbed, wait_until_quiet
 from benchmarks.workloads import WORKLOADS, Workload, random_examples
 from zoo.errors import UserError
 
@@ -78,8 +80,8 @@ FACTS = {
 @pytest.fixture
 def session(monkeypatch, tmp_path):
     """One of rows that are never run: the two sides agree, and make 100 and 80 units a second."""
-    monkeypatch.setattr(speed, "alone", lambda *words, **environment: "")
-    monkeypatch.setattr(speed, "trial", lambda session, workload, mode: float(len(mode)))
+    monkeypatch.setattr(peers, "alone", lambda *words, **environment: "")
+    monkeypatch.setattr(peers, "trial", lambda session, workload, modes: {mode: float(len(mode)) for mode in modes})
     monkeypatch.setattr(speed, "turns", lambda *asked: ([[100.0, 102.0]], [[80.0, 80.0]], dict(FACTS)))
     monkeypatch.setattr(speed, "cpu_pressure", lambda: 1.0)
     return Session(
@@ -119,15 +121,50 @@ def test_modes_are_tried_no_more_often_than_they_must(session, monkeypatch):
     pytest.importorskip("torch")
     asked, session.peers = [], None
     quick = {"eager": 1.0, "eager+channels_last": 2.0, "compile+channels_last": 3.0, "compile": 0.5}
-    monkeypatch.setattr(
-        speed, "trial", lambda session, workload, mode: asked.append(mode) or quick.get(mode, "out of memory")
-    )
+
+    def trial(session, workload, modes):
+        asked.extend(modes)
+        return {mode: quick.get(mode, "out of memory") for mode in modes}
+
+    monkeypatch.setattr(peers, "trial", trial)
     assert modes_of(session, row("dcgan-32"))["reduce-overhead+channels_last"] == "out of memory"
     assert asked == ["eager", "eager+channels_last", "compile+channels_last", "reduce-overhead+channels_last"]
     for batch in (1, 128, 8):
         asked.clear()
         speed.measure(session, row(f"lstm-2x512-decode-{batch}"), 1)
         assert asked == ([] if batch == 8 else ["eager", "compile", "reduce-overhead"])
+
+
+def test_a_mode_that_fails_beside_others_is_tried_again_alone(session, monkeypatch):
+    asked = []
+
+    def trial(session, workload, modes):
+        asked.append(modes)
+        return {mode: "out of memory" if mode == "c" or (len(modes) > 1 and mode == "b") else 1.0 for mode in modes}
+
+    monkeypatch.setattr(peers, "trial", trial)
+    monkeypatch.setattr(peers.Session, "at_once", 2)
+    assert trials(session, row("vae"), ["a", "b", "c"]) == {"a": 1.0, "b": 1.0, "c": "out of memory"}
+    assert asked == [["a", "b"], ["b"], ["c"]]
+
+
+def test_models_that_differ_are_told_with_their_rows(session, monkeypatch):
+    compared = []
+
+    def alone(module, name, suite, **environment):
+        compared.append(name)
+        if name == "vae":
+            raise UserError("vae differs")
+
+    monkeypatch.setattr(peers, "alone", alone)
+    monkeypatch.setattr(peers.Session, "at_once", 2)
+    agree_ahead(session, [row("vae"), row("lstm-small"), row("lstm-small")])
+    assert sorted(compared) == ["lstm-small", "vae"]
+    agree(session, row("lstm-2x512-decode-1"))  # one of its kind will do
+    for name in ("vae", "vae-sample"):
+        with pytest.raises(UserError, match="vae differs"):
+            agree(session, row(name))
+    assert len(compared) == 2
 
 
 def test_rows_are_saved_one_by_one_whatever_happens(session, monkeypatch, tmp_path, capsys):
@@ -141,16 +178,19 @@ def test_rows_are_saved_one_by_one_whatever_happens(session, monkeypatch, tmp_pa
     clock = [0.0]
     monkeypatch.setattr(speed, "measure", measured)
     monkeypatch.setattr(speed.time, "monotonic", lambda: clock[0])
+    monkeypatch.setattr(speed, "facts_apart", lambda: FACTS)
     names = ["vae", "vae-conv-64", "lstm-small", "gpt-small"]
     with pytest.raises(UserError, match="1 of 7 rows failed"):
         speed.run("gpu", names, None, Method(), tmp_path / "out", minutes=6)
     out = capsys.readouterr().out
     assert "vae-conv-64: the two sides differ" in out
     assert "not begun, for want of time: lstm-small, gpt-small, gpt-small" in out
-    have = [(line["row"], line["dispatch"]) for line in read_lines(tmp_path / "out")]
+    save({**FACTS, "row": "gpt-small", "kind": "train", "dispatch": 1, "ratio": {}, "device": "cpu"}, tmp_path / "out")
+    there = tmp_path / "out" / "1-x-nvidia-h200"
+    have = [(line["row"], line["dispatch"]) for line in read_lines(there)]
     assert have == [("vae", 1), ("vae", 50), ("lstm-small", 1)]
     speed.run("gpu", [name for name in names if name != "vae-conv-64"], None, Method(), tmp_path / "out", missing=True)
-    have = [(line["row"], line["dispatch"]) for line in read_lines(tmp_path / "out")]
+    have = [(line["row"], line["dispatch"]) for line in read_lines(there)]
     assert have[3:] == [("lstm-small", 50), ("gpt-small", 1), ("gpt-small", 50)]
 
 
@@ -188,6 +228,25 @@ def test_nothing_is_timed_on_a_busy_machine(monkeypatch):
     calms_down = iter([42.0, 3.0])
     monkeypatch.setattr("benchmarks.speed.cpu_pressure", lambda: next(calms_down))
     wait_until_quiet("cpu")
+
+
+def test_a_window_in_which_something_else_ran_is_measured_once_more(monkeypatch, session):
+    class Side:
+        turns = 0
+
+        def window(self, seconds):
+            self.turns += 1
+            return float(self.turns)
+
+    @contextlib.contextmanager
+    def pressure_of():
+        yield lambda: next(pressures)
+
+    monkeypatch.setattr(speed, "pressure_of", pressure_of)
+    pressures, session.suite = iter([1.0, 99.0, 2.0, 80.0, 3.0]), "cpu"
+    assert list(undisturbed(session, Side(), Side())) == [(1.0, 1.0), (3.0, 3.0), (5.0, 5.0)]
+    pressures = iter([99.0] * 6)
+    assert len(list(undisturbed(session, Side(), Side()))) == session.method.windows
 
 
 def test_flops_of_a_dense_network_are_six_for_each_weight_and_token():
