@@ -10,6 +10,7 @@ import jax.numpy as jnp
 from zoo.decoding import Greedy, Sampler, Sampling, generate
 from zoo.losses import bernoulli_nll, next_token_nll
 from zoo.model import Array, Batch, Carry, Extra, Metrics, Params, Phase
+from zoo.nn.dense import Dense
 from zoo.nn.recurrence import LSTMStack, LSTMState, zero_states
 
 DROPOUT = 1  # what the step's key is folded with
@@ -46,7 +47,7 @@ class Network(nn.Module):
             x = nn.Dropout(self.dropout)(x, deterministic=not train)
         stack = LSTMStack(self.width, self.layers, self.dropout, self.dtype, name="stack")
         hidden, states = stack(x, states, lengths, train=train)
-        return nn.Dense(self.outputs, dtype=dtype, name="head")(hidden), states
+        return Dense(self.outputs, dtype=dtype, name="head")(hidden), states
 
 
 def prefill(network: Network, tree: Any, prompt: Array, lengths: Array) -> tuple[Carry, Array]:
