@@ -13,7 +13,7 @@ from zoo.codecs.media import with_suffix, write_grid
 from zoo.errors import UserError
 from zoo.model import LatentModel
 
-GRID = 36
+COUNTS = {"image": 36, "points": 2500}
 PICTURE_FILES = (".png", ".jpg", ".jpeg", ".webp")
 
 
@@ -27,7 +27,7 @@ def write_pictures(run: Any, options: Options, place: Target, meta: dict[str, An
         if option in options.told():
             raise UserError(f"{flag(option)} is for films: add --interpolate K, or --out FILE.mp4")
     wanted(place, [".png"], what="pictures")
-    images = draw(run, options.seed, options.n or GRID)
+    images = draw(run, options.seed, options.n or COUNTS[run.codec.media])
     if not options.images:
         return [write_grid(run.codec, images, with_suffix(place.stem, ".png"), meta=meta)]
     if place.kinds is not None:
@@ -36,7 +36,7 @@ def write_pictures(run: Any, options: Options, place: Target, meta: dict[str, An
 
 
 def draw(run: Any, seed: int, n: int) -> np.ndarray:
-    """Images [n, H, W, C] in [-1, 1]. Image i is the same whatever ``n``."""
+    """Images [n, H, W, C] in [-1, 1], or points [n, D]. Number i is the same whatever ``n``."""
     key = jax.random.key(seed)
     if isinstance(run.model, LatentModel):
         return render_all(run.model, run.params, run.extra, run.model.latents(key, n))
@@ -86,7 +86,7 @@ def write_reconstructions(run: Any, options: Options, place: Target, meta: dict[
         raise UserError(f"{run.config.name} has no encoder; --reconstruct is for autoencoders")
     wanted(place, [".png"], what="reconstructions")
     size = run.model.batch_spec(1)["image"].shape[1]
-    images = pictures_at(options.reconstruct or "", run.codec, size, options.n or GRID)
+    images = pictures_at(options.reconstruct or "", run.codec, size, options.n or COUNTS["image"])
     again = reconstruct(run.model, run.params, run.extra, images)
     both, columns = pairs(images, again)
     return [write_grid(run.codec, both, with_suffix(place.stem, ".png"), meta=meta, columns=columns)]

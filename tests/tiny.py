@@ -15,6 +15,7 @@ from train.step import init_state, train_step
 
 TINY: dict[str, dict[str, Any]] = {
     "dcgan": {"image_size": 16, "width": 4, "latent_size": 8},
+    "gan2d": {"width": 8, "layers": 2, "critic_width": 8},
     "vae": {"image_size": 8, "channels": 1, "width": 16, "latent_size": 4},
     "vae-conv": {"image_size": 16, "width": 4, "latent_size": 4, "flow": 2},
     "gpt": {"vocabulary": 11, "context": 16, "layers": 2, "heads": 2, "width": 16},
@@ -45,6 +46,8 @@ def random_batch(model: Any, size: int = BATCH, seed: int = 0) -> dict[str, np.n
         match name:
             case "image":
                 batch[name] = rng.uniform(-1, 1, spec.shape).astype(np.float32)
+            case "point":
+                batch[name] = rng.normal(size=spec.shape).astype(np.float32)
             case "roll":
                 batch[name] = rng.binomial(1, 0.1, spec.shape).astype(np.float32)
             case "tokens":

@@ -27,6 +27,8 @@ _GPT2 = Optim(learning_rate=6e-4, b2=0.95, weight_decay=0.1, clip=1.0, schedule=
 RECIPES: Mapping[str, Recipe] = MappingProxyType(
     {
         "dcgan": Recipe(steps=20_000, batch_size=64, optim=_GAN, ema={"generator": 0.999}),
+        # PacGAN's for rings and grids: 400 epochs of 100 000 points.
+        "gan2d": Recipe(steps=400_000, batch_size=100, optim=Optim(rule="adam", learning_rate=1e-4, b1=0.8)),
         "vae": Recipe(steps=50_000, batch_size=100, optim=Optim(rule="adam", learning_rate=1e-3, schedule="cosine")),
         "vae-conv": Recipe(
             steps=10_000, batch_size=64, optim=Optim(rule="adam", learning_rate=2e-3, schedule="cosine")

@@ -46,6 +46,7 @@ _ROLLS = "Boulanger-Lewandowski et al. 2012; Bai et al. 2018"
 CATALOG: Mapping[str, Entry] = MappingProxyType(
     {
         "dcgan": Entry("gan", "zoo.gan.dcgan", "DCGAN", "Radford et al. 2016", "art"),
+        "gan2d": Entry("gan", "zoo.gan.gan2d", "GAN2D", "Goodfellow et al. 2014; Lin et al. 2018", "ring"),
         "vae": Entry("vae", "zoo.vae.vae", "VAE", "Kingma & Welling 2014; Burda et al. 2016", "art"),
         "vae-conv": Entry("vae", "zoo.vae.vae", "VAE", "Kingma & Welling 2014; Chen et al. 2017", "art", _CONV_VAE),
         "gpt": Entry("transformer", "zoo.transformer.gpt", "GPT", "Radford et al. 2019", "bach"),
