@@ -44,6 +44,10 @@ class Options:
     """Films: frames in all (default: 1.25 seconds from each latent to the next)."""
     fps: float = 24.0
     """Films: frames a second."""
+    label: int | None = None
+    """Pictures: which class, of models that know classes (default: random ones)."""
+    truncation: float | None = None
+    """Pictures: below 1 nearer to the mean style, more typical and less various (StyleGAN2)."""
     reconstruct: str | None = None
     """Autoencoders: a picture, or a folder of them, beside what the model makes of it."""
     prompt: tuple[str, ...] = ()
@@ -70,7 +74,7 @@ class Options:
         return {name: value for name, value in changed.items() if value != defaults[name]}
 
 
-PICTURES = ("images", "interpolate", "frames", "fps", "reconstruct")
+PICTURES = ("images", "interpolate", "frames", "fps", "label", "truncation", "reconstruct")
 SEQUENCES = ("prompt", "primer", "length", "temperature", "top_k", "top_p", "greedy")
 KIND = {"image": "pictures", "points": "points", "music": "sequences", "text": "sequences"}
 _BOUNDS = {"n": 1, "seed": 0, "interpolate": 2, "frames": 1, "length": 1, "top_k": 1}

@@ -43,7 +43,7 @@ BOUNDS: Mapping[str, Bound] = MappingProxyType(
         "optim.decay_steps": COUNT,
         **dict.fromkeys([f"model.{name}" for name in SIZES], COUNT),
         **dict.fromkeys(("model.beta", "model.r1", "model.r2", "model.gradient_penalty"), NOT_NEGATIVE),
-        **dict.fromkeys(("model.penalty_every", "model.critic_steps", "model.pack"), COUNT),
+        **dict.fromkeys(("model.penalty_every", "model.critic_steps", "model.pack", "model.ada_images"), COUNT),
         "model.dropout": SHARE,
         "model.sigma": POSITIVE,
     }

@@ -1,5 +1,6 @@
 """What GANs share: phases, penalties, packing, spectral normalisation; and the optimizer's side of it."""
 
+import functools
 from typing import Any
 
 import jax
@@ -9,6 +10,7 @@ import optax
 import pytest
 
 from train.optim import Optim, build, lazily
+from train.step import Learner, init_state, train_step
 from zoo.errors import UserError
 from zoo.gan.adversarial import packed
 from zoo.gan.dcgan import DCGAN
@@ -16,6 +18,7 @@ from zoo.losses import ADVERSARIAL, gradient_penalty, zero_centred_penalty
 from zoo.nn.spectral import spectral_normalise, start_vectors
 
 KEY, STEP = jax.random.key(0), jnp.int32(0)
+PLAYERS = "critic", "generator"
 
 
 def tiny(**fields):
@@ -42,7 +45,7 @@ def test_penalties_are_part_of_the_loss_or_a_step_of_their_own(norm):
     weights = {"r1": 0.5, "r2": 2.0, "gradient_penalty": 10.0}
     now, later = tiny(critic_norm=norm, **weights), tiny(critic_norm=norm, penalty_every=4, **weights)
     params, extra, batch = started(now)
-    critic = lambda x: now.judge(params, extra, x, batch, train=True)[0]
+    critic = lambda x: now.judge(params, extra, x, batch, KEY, train=True)[0]
     fake, _ = now.imagine(params, extra, batch, jax.random.fold_in(KEY, 0), train=True)
     values = {
         "r1": zero_centred_penalty(critic, batch["image"]),
@@ -60,6 +63,20 @@ def test_penalties_are_part_of_the_loss_or_a_step_of_their_own(norm):
     for name, want in values.items():
         np.testing.assert_allclose([metrics[name], measured[name]], want, rtol=1e-4)
     jax.tree.map(np.testing.assert_array_equal, after, extra)
+
+
+def test_a_lazy_step_is_reported_under_its_own_name():
+    """And only on the steps that are due; the critic's loss is there on all."""
+    learner = Learner(model=tiny(r1=1.0, penalty_every=2), optimizers=dict.fromkeys(PLAYERS, build(Optim(), 2)))
+    state = jax.jit(lambda: init_state(learner, KEY))()
+    step = jax.jit(functools.partial(train_step, learner))
+    batch = started(learner.model)[2]
+    seen = []
+    for _ in range(3):
+        state, metrics = step(state, batch)
+        assert np.isfinite(metrics["critic/loss"]) and np.isfinite(metrics["generator/loss"])
+        seen.append([bool(np.isfinite(metrics[name])) for name in ("penalty/loss", "penalty/r1", "penalty/grad_norm")])
+    assert seen == [[True] * 3, [False] * 3, [True] * 3]
 
 
 @pytest.mark.parametrize("loss", ADVERSARIAL)
@@ -96,7 +113,7 @@ def test_packs_are_neighbours_side_by_side():
 def test_a_packed_critic_judges_packs():
     model = tiny(pack=2)
     params, extra, batch = started(model)
-    assert model.judge(params, extra, model.observe(batch), batch, train=True)[0].shape == (2,)
+    assert model.judge(params, extra, model.observe(batch), batch, KEY, train=True)[0].shape == (2,)
     assert model.imagine(params, extra, batch, KEY, train=False)[0].shape == (2, 16, 16, 4)
 
 

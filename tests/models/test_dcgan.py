@@ -84,7 +84,7 @@ def test_each_phase_answers_by_its_loss(loss):
         for player in extra:
             moved = jax.tree.leaves(jax.tree.map(lambda a, b: np.any(a != b), after[player], extra[player]))
             assert all(moved) if player == phase.player else not any(moved)
-        assert set(metrics) == ({"real", "fake"} if phase.player == "critic" else set())
+        assert set(metrics) == ({"real", "fake", "signs"} if phase.player == "critic" else set())
 
 
 def test_sampling_uses_running_statistics():

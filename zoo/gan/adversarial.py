@@ -17,6 +17,7 @@ from zoo.model import Array, Batch, Extra, Metrics, Params, Phase
 from zoo.nn.spectral import spectral_normalise, start_vectors
 
 CRITIC_LATENTS, GENERATOR_LATENTS, EVALUATION_LATENTS, PENALTY = range(4)  # what the step's key is folded with
+REAL, FAKE, GENERATOR_REAL, GENERATOR_FAKE, PENALTY_VIEW, SPECTRAL = range(4, 10)
 
 Answer = tuple[Array, tuple[Extra, Metrics]]
 
@@ -63,8 +64,11 @@ class Game(Protocol):
         """As many samples as the critic sees of the data, and ``extra`` after it."""
         ...
 
-    def judge(self, params: Params, extra: Extra, x: Array, batch: Batch, *, train: bool) -> tuple[Array, Extra]:
-        """A logit for each example of x, and ``extra`` after it. ``batch`` is where labels are looked up."""
+    def judge(
+        self, params: Params, extra: Extra, x: Array, batch: Batch, key: Array, *, train: bool
+    ) -> tuple[Array, Extra]:
+        """A logit for each example of x, and ``extra`` after it. ``batch`` is where labels are looked up, ``key`` what
+        augmentations are drawn from."""
         ...
 
 
@@ -78,7 +82,8 @@ def check(name: str, game: Game) -> None:
 
 
 def penalised(game: Game) -> bool:
-    return not game.r1 is game.r2 is game.gradient_penalty is None
+    """Whether any penalty is asked for."""
+    return any(weight is not None for weight in (game.r1, game.r2, game.gradient_penalty))
 
 
 def phases(game: Game) -> tuple[Phase, ...]:
@@ -92,14 +97,16 @@ def phases(game: Game) -> tuple[Phase, ...]:
 
 
 def critic_loss(game: Game, params: Params, extra: Extra, batch: Batch, key: Array, step: Array) -> Answer:
-    """The critic's loss; metrics: its mean outputs on data and on samples, each a batch of its own to the norms."""
+    """The critic's loss; metrics: its mean outputs on data and on samples, each a batch of its own to the norms, and
+    the mean sign of those on data (1: it knows them all, perhaps by heart; Karras et al. 2020, arXiv:2006.06676,
+    equation 1)."""
     del step
     real = game.observe(batch)
     fake, _ = game.imagine(params, extra, batch, jax.random.fold_in(key, CRITIC_LATENTS), train=True)
-    on_real, after = game.judge(params, extra, real, batch, train=True)
-    on_fake, after = game.judge(params, after, fake, batch, train=True)
+    on_real, after = game.judge(params, extra, real, batch, jax.random.fold_in(key, REAL), train=True)
+    on_fake, after = game.judge(params, after, fake, batch, jax.random.fold_in(key, FAKE), train=True)
     loss = ADVERSARIAL[game.loss].critic(on_real, on_fake)
-    metrics = {"real": jnp.mean(on_real), "fake": jnp.mean(on_fake)}
+    metrics = {"real": jnp.mean(on_real), "fake": jnp.mean(on_fake), "signs": jnp.mean(jnp.sign(on_real))}
     if penalised(game) and game.penalty_every == 1:
         penalty, measured = penalties(game, params, extra, real, fake, batch, key)
         loss, metrics = loss + penalty, metrics | measured
@@ -118,7 +125,7 @@ def penalties(
     game: Game, params: Params, extra: Extra, real: Array, fake: Array, batch: Batch, key: Array
 ) -> tuple[Array, Metrics]:
     """The weighted sum of those that are asked for, and each without its weight."""
-    critic = lambda x: game.judge(params, extra, x, batch, train=True)[0]
+    critic = lambda x: game.judge(params, extra, x, batch, jax.random.fold_in(key, PENALTY_VIEW), train=True)[0]
     found = {}
     if game.r1 is not None:
         found["r1"] = game.r1, zero_centred_penalty(critic, real)
@@ -136,16 +143,17 @@ def generator_loss(game: Game, params: Params, extra: Extra, batch: Batch, key: 
     del step
     fake, after = game.imagine(params, extra, batch, jax.random.fold_in(key, GENERATOR_LATENTS), train=True)
     # Only relativistic losses look at the data; for the others the compiler drops this pass.
-    on_real, _ = game.judge(params, extra, game.observe(batch), batch, train=True)
-    on_fake, _ = game.judge(params, extra, fake, batch, train=True)
+    view = jax.random.fold_in(key, GENERATOR_REAL), jax.random.fold_in(key, GENERATOR_FAKE)
+    on_real, _ = game.judge(params, extra, game.observe(batch), batch, view[0], train=True)
+    on_fake, _ = game.judge(params, extra, fake, batch, view[1], train=True)
     return ADVERSARIAL[game.loss].generator(on_real, on_fake), (after, {})
 
 
 def evaluate(game: Game, params: Params, extra: Extra, batch: Batch, key: Array) -> dict[str, tuple[Array, Array]]:
     """Both losses and the critic's mean outputs, on data and on as many samples, by running statistics."""
     fake, _ = game.imagine(params, extra, batch, jax.random.fold_in(key, EVALUATION_LATENTS), train=False)
-    on_real, _ = game.judge(params, extra, game.observe(batch), batch, train=False)
-    on_fake, _ = game.judge(params, extra, fake, batch, train=False)
+    on_real, _ = game.judge(params, extra, game.observe(batch), batch, key, train=False)
+    on_fake, _ = game.judge(params, extra, fake, batch, key, train=False)
     pair = ADVERSARIAL[game.loss]
     means = {
         "critic_loss": pair.critic(on_real, on_fake),
@@ -160,12 +168,19 @@ def evaluate(game: Game, params: Params, extra: Extra, batch: Batch, key: Array)
 # ---- Players --------------------------------------------------------------------------------------------------------
 
 
-def init_player(network: nn.Module, key: Array, *inputs: Array, spectral: bool = False) -> tuple[Any, Any]:
-    """(parameters, state) of a player: batch statistics, or the vectors of spectral normalisation."""
-    variables = network.init(key, *inputs, train=False)
+def start(
+    key: Array, *, generator: tuple[Any, ...], critic: tuple[Any, ...], spectral: bool = False
+) -> tuple[Params, Extra]:
+    """Parameters and state of both players, each given as (network, its inputs ...). A state is batch statistics, or,
+    of a critic with ``spectral``, the vectors of its normalisation."""
+    params, extra = {}, {}
+    players = {"generator": generator, "critic": critic}
+    for own, (player, (network, *inputs)) in zip(jax.random.split(key), players.items(), strict=True):
+        variables = network.init(own, *inputs, train=False)
+        params[player], extra[player] = variables["params"], variables.get("batch_stats", {})
     if spectral:
-        return variables["params"], start_vectors(variables["params"], jax.random.fold_in(key, 1))
-    return variables["params"], variables.get("batch_stats", {})
+        extra["critic"] = start_vectors(params["critic"], jax.random.fold_in(key, SPECTRAL))
+    return params, extra
 
 
 def play(

@@ -12,7 +12,7 @@ import jax.numpy as jnp
 
 from zoo.errors import UserError
 from zoo.gan import adversarial
-from zoo.gan.adversarial import init_player, packed, penalised, play
+from zoo.gan.adversarial import packed, penalised, play
 from zoo.losses import wide
 from zoo.model import Array, Batch, Extra, Params, Phase
 from zoo.nn import compute_dtype
@@ -80,11 +80,14 @@ class DCGAN:
     def init(self, key: Array, batch: Batch | None = None) -> tuple[Params, Extra]:
         """``extra`` holds each player's running statistics."""
         del batch
-        keys = jax.random.split(key)
-        image = packed(jnp.zeros((self.pack, self.image_size, self.image_size, self.channels)), self.pack)
-        generator = init_player(self.generator, keys[0], jnp.zeros((1, self.latent_size)))
-        critic = init_player(self.critic, keys[1], image, spectral=self.critic_norm == "spectral")
-        return {"generator": generator[0], "critic": critic[0]}, {"generator": generator[1], "critic": critic[1]}
+        latent = jnp.zeros((1, self.latent_size))
+        image = jnp.zeros((1, self.image_size, self.image_size, self.pack * self.channels))
+        return adversarial.start(
+            key,
+            generator=(self.generator, latent),
+            critic=(self.critic, image),
+            spectral=self.critic_norm == "spectral",
+        )
 
     def batch_spec(self, batch_size: int) -> dict[str, jax.ShapeDtypeStruct]:
         shape = (batch_size, self.image_size, self.image_size, self.channels)
@@ -99,8 +102,10 @@ class DCGAN:
         fake, extra = play(self.generator, "generator", params, extra, latent, train=train)
         return packed(fake, self.pack), extra
 
-    def judge(self, params: Params, extra: Extra, x: Array, batch: Batch, *, train: bool) -> tuple[Array, Extra]:
-        del batch
+    def judge(
+        self, params: Params, extra: Extra, x: Array, batch: Batch, key: Array, *, train: bool
+    ) -> tuple[Array, Extra]:
+        del batch, key
         return play(self.critic, "critic", params, extra, x, train=train, spectral=self.critic_norm == "spectral")
 
     def evaluate(self, params: Params, extra: Extra, batch: Batch, key: Array) -> dict[str, tuple[Array, Array]]:

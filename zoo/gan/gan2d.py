@@ -8,7 +8,7 @@ import jax
 import jax.numpy as jnp
 
 from zoo.gan import adversarial
-from zoo.gan.adversarial import init_player, packed, play
+from zoo.gan.adversarial import packed, play
 from zoo.losses import wide
 from zoo.model import Array, Batch, Extra, Params, Phase
 from zoo.nn import compute_dtype
@@ -69,10 +69,8 @@ class GAN2D:
     def init(self, key: Array, batch: Batch | None = None) -> tuple[Params, Extra]:
         """``extra`` holds the generator's running statistics."""
         del batch
-        keys = jax.random.split(key)
-        generator = init_player(self.generator, keys[0], jnp.zeros((1, self.latent_size)))
-        critic = init_player(self.critic, keys[1], jnp.zeros((1, self.pack * self.dimensions)))
-        return {"generator": generator[0], "critic": critic[0]}, {"generator": generator[1], "critic": critic[1]}
+        latent, points = jnp.zeros((1, self.latent_size)), jnp.zeros((1, self.pack * self.dimensions))
+        return adversarial.start(key, generator=(self.generator, latent), critic=(self.critic, points))
 
     def batch_spec(self, batch_size: int) -> dict[str, jax.ShapeDtypeStruct]:
         return {"point": jax.ShapeDtypeStruct((batch_size, self.dimensions), jnp.float32)}
@@ -86,8 +84,10 @@ class GAN2D:
         fake, extra = play(self.generator, "generator", params, extra, latent, train=train)
         return packed(fake, self.pack), extra
 
-    def judge(self, params: Params, extra: Extra, x: Array, batch: Batch, *, train: bool) -> tuple[Array, Extra]:
-        del batch
+    def judge(
+        self, params: Params, extra: Extra, x: Array, batch: Batch, key: Array, *, train: bool
+    ) -> tuple[Array, Extra]:
+        del batch, key
         return play(self.critic, "critic", params, extra, x, train=train)
 
     def evaluate(self, params: Params, extra: Extra, batch: Batch, key: Array) -> dict[str, tuple[Array, Array]]:

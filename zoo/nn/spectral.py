@@ -30,10 +30,11 @@ def spectral_normalise(params: Any, vectors: Vectors, *, train: bool) -> tuple[A
             return leaf
         name, matrix = _name(path), leaf.reshape(-1, leaf.shape[-1])
         fixed = jax.lax.stop_gradient(matrix)
-        left = _unit(fixed @ vectors[name].astype(fixed.dtype))
-        right = _unit(left @ fixed)
+        # Sums, not matrix products: these stay in the parameters' own precision whatever the platform's default is.
+        left = _unit(jnp.sum(fixed * vectors[name].astype(fixed.dtype)[None], axis=1))
+        right = _unit(jnp.sum(left[:, None] * fixed, axis=0))
         after[name] = right.astype(vectors[name].dtype) if train else vectors[name]
-        return leaf / jnp.maximum(left @ matrix @ right, 1e-12)
+        return leaf / jnp.maximum(jnp.sum(left[:, None] * matrix * right[None]), 1e-12)
 
     return jax.tree_util.tree_map_with_path(normal, params), after
 
