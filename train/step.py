@@ -72,8 +72,9 @@ def init_state(learner: Learner, key: Array, batch: Batch | None = None) -> Stat
 def train_step(learner: Learner, state: State, batch: Batch) -> tuple[State, Metrics]:
     """One step: each phase that is due updates its player, seeing what the phases before it did.
 
-    batch: leaves [B, ...]. Metrics are scalars named ``PLAYER/...``; those of a phase that was not due are NaN.
-    A NaN or Inf in a loss, a gradient or an update leaves the whole state as it was, but for ``failed``.
+    batch: leaves [B, ...]. Metrics are scalars named ``PLAYER/...``, or by the phase's own name; those of a phase that
+    was not due are NaN. A NaN or Inf in a loss, a gradient or an update leaves the whole state as it was, but for
+    ``failed``.
     """
     key, new = jax.random.fold_in(state.key, state.step), state
     metrics: Metrics = {}
@@ -97,7 +98,7 @@ def run_phase(
     learner: Learner, phase: Phase, index: int, batch: Batch, key: Array, state: State
 ) -> tuple[State, Metrics]:
     """One gradient step of one player."""
-    player = phase.player
+    player, name = phase.player, phase.name or phase.player
     mine, optimizer = state.params[player], learner.optimizers[player]
 
     def loss_of(mine: Any, extra: Extra, batch: Batch, key: Array):
@@ -108,14 +109,14 @@ def run_phase(
     updates, opt = optimizer.update(grads, state.opt[player], mine, value=loss, grad=grads, value_fn=value_fn)
     norms = optax.tree.norm(grads), optax.tree.norm(updates)
     bad = ~(jnp.isfinite(loss) & jnp.isfinite(norms[0]) & jnp.isfinite(norms[1]))
-    metrics = {f"{player}/loss": loss, f"{player}/grad_norm": norms[0]}
+    metrics = {f"{name}/loss": loss, f"{name}/grad_norm": norms[0]}
     return replace(
         state,
         params={**state.params, player: optax.apply_updates(mine, updates)},
         extra=extra,
         opt={**state.opt, player: opt},
         failed=jnp.where(bad & (state.failed < 0), index, state.failed),
-    ), metrics | {f"{player}/{name}": value for name, value in aux.items()}
+    ), metrics | {f"{name}/{what}": value for what, value in aux.items()}
 
 
 def accumulated(loss_of: Callable, parts: int) -> Callable:
