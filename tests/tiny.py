@@ -23,8 +23,23 @@ TINY: dict[str, dict[str, Any]] = {
     "vae": {"image_size": 8, "channels": 1, "width": 16, "latent_size": 4},
     "vae-conv": {"image_size": 16, "width": 4, "latent_size": 4, "flow": 2},
     "gpt": {"vocabulary": 11, "context": 16, "layers": 2, "heads": 2, "width": 16},
+    "music-transformer": {"vocabulary": 11, "context": 16, "layers": 2, "heads": 2, "width": 16, "start_token": 0},
+    "transformer-xl": {
+        "vocabulary": 11,
+        "context": 16,
+        "segment": 4,
+        "memory": 3,
+        "layers": 2,
+        "heads": 2,
+        "width": 16,
+    },
+    "bert": {"vocabulary": 11, "context": 16, "layers": 2, "heads": 2, "width": 16},
     "lstm": {"vocabulary": 11, "context": 16, "width": 16, "layers": 2},
+    "gru": {"vocabulary": 11, "context": 16, "width": 16, "layers": 2},
+    "rnn": {"vocabulary": 11, "context": 16, "width": 16, "layers": 2},
     "lstm-roll": {"width": 16, "frames": 12},
+    "gru-roll": {"width": 16, "frames": 12},
+    "rnn-roll": {"width": 16, "frames": 12},
 }
 NAMES = list(TINY)
 SAME_CLASS = {

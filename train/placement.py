@@ -8,7 +8,7 @@ step, so that what is computed does not depend on the devices. ``pmap`` makes re
 import functools
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from typing import Any, Literal
+from typing import Any, Literal, cast
 
 import jax
 import jax.numpy as jnp
@@ -172,7 +172,7 @@ def noise_placed(program: core.ClosedJaxpr, rows: int, split: NamedSharding) -> 
     place = lambda drawn: jax.lax.with_sharding_constraint(drawn, split)
     equations = []
     for equation in program.jaxpr.eqns:
-        name, (drawn, *_) = equation.primitive.name, equation.outvars or [None]
+        name, drawn = equation.primitive.name, cast(Any, next(iter(equation.outvars), None))
         if name in ("jit", "pjit"):
             inner = noise_placed(equation.params["jaxpr"], rows, split)
             equation = equation.replace(params={**equation.params, "jaxpr": inner})

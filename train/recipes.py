@@ -25,6 +25,11 @@ _STYLE = Optim(rule="adam", learning_rate=2.5e-3, b1=0.0, b2=0.99)
 _SMALL_GPT = Optim(learning_rate=1e-3, b2=0.99, weight_decay=0.1, clip=1.0, schedule="cosine", warmup=100)
 # nanoGPT's settings for GPT-2 124M; larger models take smaller steps (Brown et al. 2020, table 2.1).
 _GPT2 = Optim(learning_rate=6e-4, b2=0.95, weight_decay=0.1, clip=1.0, schedule="cosine", warmup=2000)
+# Norms behind the residuals want smaller steps and a longer warm-up (Devlin et al. 2019, appendix A.2).
+_BERT = Optim(learning_rate=5e-4, b2=0.999, weight_decay=0.01, clip=1.0, schedule="cosine", warmup=500)
+_XL = Optim(learning_rate=5e-4, b2=0.99, clip=0.25, schedule="cosine", warmup=200)
+_RNN = Optim(learning_rate=2e-3, clip=1.0, schedule="cosine", warmup=100)
+_ROLL = Optim(learning_rate=2e-3, clip=1.0, schedule="cosine")
 
 _STYLEGAN2 = Recipe(
     steps=200_000,
@@ -66,9 +71,10 @@ RECIPES: Mapping[str, Recipe] = MappingProxyType(
         "gpt2-medium": Recipe(steps=600_000, batch_size=480, optim=Optim(**{**vars(_GPT2), "learning_rate": 3e-4})),
         "gpt2-large": Recipe(steps=600_000, batch_size=480, optim=Optim(**{**vars(_GPT2), "learning_rate": 2.5e-4})),
         "gpt2-xl": Recipe(steps=600_000, batch_size=480, optim=Optim(**{**vars(_GPT2), "learning_rate": 2e-4})),
-        "lstm": Recipe(
-            steps=5_000, batch_size=32, optim=Optim(learning_rate=2e-3, clip=1.0, schedule="cosine", warmup=100)
-        ),
-        "lstm-roll": Recipe(steps=5_000, batch_size=16, optim=Optim(learning_rate=2e-3, clip=1.0, schedule="cosine")),
+        "music-transformer": Recipe(steps=5_000, batch_size=16, optim=_SMALL_GPT),
+        "transformer-xl": Recipe(steps=10_000, batch_size=16, optim=_XL),
+        "bert": Recipe(steps=10_000, batch_size=32, optim=_BERT),
+        **dict.fromkeys(("lstm", "gru", "rnn"), Recipe(steps=5_000, batch_size=32, optim=_RNN)),
+        **dict.fromkeys(("lstm-roll", "gru-roll", "rnn-roll"), Recipe(steps=5_000, batch_size=16, optim=_ROLL)),
     }
 )

@@ -32,6 +32,15 @@ def _gpt2(layers: int, heads: int, width: int) -> Entry:
     return Entry("transformer", "zoo.transformer.gpt", "GPT", "Radford et al. 2019, table 2", "docs", shape)
 
 
+def _rnn(cell: str, paper: str) -> Entry:
+    return Entry("lstm", "zoo.lstm.rnn", "RNN", paper, "bach", {"cell": cell})
+
+
+def _roll(cell: str) -> Entry:
+    paper = "Boulanger-Lewandowski et al. 2012; Bai et al. 2018"
+    return Entry("lstm", "zoo.lstm.rnn", "RollRNN", paper, "bach?codec=roll", {"cell": cell})
+
+
 _CONV_VAE = {
     "network": "conv",
     "image_size": 32,
@@ -43,7 +52,6 @@ _CONV_VAE = {
 }
 _FACES = {"image_size": 256, "latent_size": 100, "width": 32, "widest": 16}
 _FOUR_FAMILIES = "art?family=ridges,bloom,spiral,glass"
-_ROLLS = "Boulanger-Lewandowski et al. 2012; Bai et al. 2018"
 
 CATALOG: Mapping[str, Entry] = MappingProxyType(
     {
@@ -64,8 +72,17 @@ CATALOG: Mapping[str, Entry] = MappingProxyType(
         "gpt2-medium": _gpt2(24, 16, 1024),
         "gpt2-large": _gpt2(36, 20, 1280),
         "gpt2-xl": _gpt2(48, 25, 1600),
-        "lstm": Entry("lstm", "zoo.lstm.lstm", "LSTM", "Hochreiter & Schmidhuber 1997", "bach"),
-        "lstm-roll": Entry("lstm", "zoo.lstm.lstm", "RollLSTM", _ROLLS, "bach?codec=roll"),
+        "music-transformer": Entry(
+            "transformer", "zoo.transformer.music", "MusicTransformer", "Huang et al. 2018", "bach?codec=performance"
+        ),
+        "transformer-xl": Entry("transformer", "zoo.transformer.xl", "TransformerXL", "Dai et al. 2019", "docs"),
+        "bert": Entry("transformer", "zoo.transformer.bert", "BERT", "Devlin et al. 2019", "docs"),
+        "lstm": _rnn("lstm", "Hochreiter & Schmidhuber 1997"),
+        "gru": _rnn("gru", "Cho et al. 2014"),
+        "rnn": _rnn("rnn", "Elman 1990; Mikolov et al. 2010"),
+        "lstm-roll": _roll("lstm"),
+        "gru-roll": _roll("gru"),
+        "rnn-roll": _roll("rnn"),
     }
 )
 

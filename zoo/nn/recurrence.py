@@ -1,4 +1,4 @@
-"""Recurrent layers over whole sequences, with the input product hoisted out of the scan."""
+"""The LSTM layer over whole sequences, with the input product hoisted out of the scan."""
 
 import flax.linen as nn
 import jax
@@ -112,39 +112,10 @@ class LSTMLayer(nn.Module):
         return jnp.swapaxes(hidden, 0, 1), state
 
 
-class LSTMStack(nn.Module):
-    """Layers on top of each other, with dropout on what enters each and on what leaves the last."""
-
-    width: int
-    layers: int
-    dropout: float = 0.0
-    dtype: str = "float32"
-
-    @nn.compact
-    def __call__(
-        self, x: Array, states: tuple[LSTMState, ...], lengths: Array | None = None, *, train: bool = False
-    ) -> tuple[Array, tuple[LSTMState, ...]]:
-        """x [B, T, D] -> hidden [B, T, H] of the last layer, and every layer's state."""
-        after = []
-        for index, state in enumerate(states):
-            if index:
-                x = nn.Dropout(self.dropout)(x, deterministic=not train)
-            x, state = LSTMLayer(self.width, self.dtype, name=f"layer_{index}")(x, state, lengths)
-            after.append(state)
-        return nn.Dropout(self.dropout)(x, deterministic=not train), tuple(after)
-
-
-def zero_states(rows: int, *, width: int, layers: int, dtype: str) -> tuple[LSTMState, ...]:
-    """The states before the first step."""
-    hidden = jnp.dtype(dtype)
-    cell = jnp.promote_types(hidden, jnp.float32)
-    return tuple((jnp.zeros((rows, width), cell), jnp.zeros((rows, width), hidden)) for _ in range(layers))
-
-
 def orthogonal_gates(key: Array, shape: tuple[int, int], dtype=jnp.float32) -> Array:
-    """Four orthogonal matrices side by side, one a gate."""
-    keys = jax.random.split(key, 4)
-    square = (shape[0], shape[1] // 4)
+    """Orthogonal matrices side by side, one a gate: [H, gates H]."""
+    keys = jax.random.split(key, shape[1] // shape[0])
+    square = (shape[0], shape[0])
     return jnp.concatenate([nn.initializers.orthogonal()(k, square, dtype) for k in keys], axis=1)
 
 

@@ -1,0 +1,122 @@
+"""Recurrent layers beside the LSTM's, and stacks of any of them."""
+
+from collections.abc import Callable
+from typing import Any, Literal
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+from flax.linen.dtypes import promote_dtype
+
+from zoo.model import Array
+from zoo.nn.dense import rows_by_matrix
+from zoo.nn.recurrence import LSTMLayer, orthogonal_gates
+
+Cell = Literal["lstm", "gru", "rnn"]
+State = Any  # of one layer: cell and hidden of an LSTM, hidden of the others; each [B, H]
+
+
+class GRULayer(nn.Module):
+    """Gated recurrent units (Cho et al. 2014, arXiv:1406.1078), the recurrent kernel orthogonal at the start.
+
+    r, z = sigmoid(x W + h U + b);  n = tanh(x W + b + r (h U + c));  h' = (1 - z) n + z h.
+
+    The reset gate multiplies the product and not the state, as in cuDNN: one fused product a step.
+    """
+
+    width: int
+    dtype: str = "float32"
+
+    @nn.compact
+    def __call__(self, x: Array, state: Array, lengths: Array | None = None) -> tuple[Array, Array]:
+        """x [B, T, D], state [B, H] -> hidden [B, T, H] and the state after each row's ``lengths[b]`` steps (T)."""
+        width = self.width
+        kernel = self.param("kernel", nn.initializers.lecun_normal(), (x.shape[-1], 3 * width))
+        recurrent = self.param("recurrent", orthogonal_gates, (width, 3 * width))
+        bias = self.param("bias", nn.initializers.zeros, (3 * width,))
+        candidate = self.param("candidate", nn.initializers.zeros, (width,))
+        dtype = jnp.dtype(self.dtype)
+        x, kernel, recurrent, bias, candidate = promote_dtype(x, kernel, recurrent, bias, candidate, dtype=dtype)
+
+        def step(hidden: Array, inputs: Array) -> Array:
+            products = hidden.astype(recurrent.dtype) @ recurrent
+            r, z = jnp.split(jax.nn.sigmoid(inputs[:, : 2 * width] + products[:, : 2 * width]), 2, axis=-1)
+            new = jnp.tanh(inputs[:, 2 * width :] + r * (products[:, 2 * width :] + candidate[None, :]))
+            return hidden + (1 - z) * (new - hidden)  # a sum over time: as wide as the state
+
+        return recur(step, rows_by_matrix(x, kernel) + bias[None, None, :], state, lengths)
+
+
+class RNNLayer(nn.Module):
+    """h' = tanh(x W + h U + b) (Elman 1990), U orthogonal at the start (Saxe et al. 2014)."""
+
+    width: int
+    dtype: str = "float32"
+
+    @nn.compact
+    def __call__(self, x: Array, state: Array, lengths: Array | None = None) -> tuple[Array, Array]:
+        """x [B, T, D], state [B, H] -> hidden [B, T, H] and the state after each row's ``lengths[b]`` steps (T)."""
+        kernel = self.param("kernel", nn.initializers.lecun_normal(), (x.shape[-1], self.width))
+        recurrent = self.param("recurrent", orthogonal_gates, (self.width, self.width))
+        bias = self.param("bias", nn.initializers.zeros, (self.width,))
+        x, kernel, recurrent, bias = promote_dtype(x, kernel, recurrent, bias, dtype=jnp.dtype(self.dtype))
+
+        def step(hidden: Array, inputs: Array) -> Array:
+            return jnp.tanh(inputs + hidden.astype(recurrent.dtype) @ recurrent)
+
+        return recur(step, rows_by_matrix(x, kernel) + bias[None, None, :], state, lengths)
+
+
+def recur(
+    step: Callable[[Array, Array], Array], inputs: Array, state: Array, lengths: Array | None
+) -> tuple[Array, Array]:
+    """Scans ``step`` (state [B, H], what enters [B, G]) -> state over inputs [B, T, G]: the product with what enters is
+    done for all steps before, so that only what depends on the step before is left.
+
+    Returns hidden [B, T, H] in the inputs' dtype, and the state after each row's ``lengths[b]`` steps (T).
+    """
+
+    def body(state: Array, xs: tuple[Array, Array]) -> tuple[Array, Array]:
+        entering, time = xs
+        new = step(state, entering).astype(state.dtype)
+        if lengths is not None:
+            new = jnp.where((time < lengths)[:, None], new, state)
+        return new, new.astype(inputs.dtype)
+
+    state, hidden = jax.lax.scan(body, state, (jnp.swapaxes(inputs, 0, 1), jnp.arange(inputs.shape[1])))
+    return jnp.swapaxes(hidden, 0, 1), state
+
+
+LAYERS: dict[Cell, Any] = {"lstm": LSTMLayer, "gru": GRULayer, "rnn": RNNLayer}
+
+
+class Stack(nn.Module):
+    """Layers on top of each other, with dropout on what enters each but the first and on what leaves the last."""
+
+    cell: Cell
+    width: int
+    dropout: float = 0.0
+    dtype: str = "float32"
+
+    @nn.compact
+    def __call__(
+        self, x: Array, states: tuple[State, ...], lengths: Array | None = None, *, train: bool = False
+    ) -> tuple[Array, tuple[State, ...]]:
+        """x [B, T, D], a state a layer -> hidden [B, T, H] of the last layer, and every layer's state."""
+        layer, after = LAYERS[self.cell], []
+        for index, state in enumerate(states):
+            if index:
+                x = nn.Dropout(self.dropout)(x, deterministic=not train)
+            x, state = layer(self.width, self.dtype, name=f"layer_{index}")(x, state, lengths)
+            after.append(state)
+        return nn.Dropout(self.dropout)(x, deterministic=not train), tuple(after)
+
+
+def zero_states(cell: Cell, rows: int, *, width: int, layers: int, dtype: str) -> tuple[State, ...]:
+    """The states before the first step. What sums over time is in float32 or wider whatever the compute dtype is: an
+    LSTM's cell, a GRU's hidden state."""
+    narrow = jnp.dtype(dtype)
+    wide = jnp.promote_types(narrow, jnp.float32)
+    zeros = lambda dtype: jnp.zeros((rows, width), dtype)
+    state = {"lstm": (zeros(wide), zeros(narrow)), "gru": zeros(wide), "rnn": zeros(narrow)}[cell]
+    return (state,) * layers

@@ -1,0 +1,215 @@
+"""The decoder-only transformer that several models share: its network, and what they do alike with it."""
+
+from typing import Any, ClassVar, Protocol
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+
+from zoo.errors import UserError
+from zoo.model import Array, Batch, Carry, Extra, Params
+from zoo.nn.attention import cached_attention, causal_attention, write_row
+from zoo.nn.norm import LayerNorm
+
+
+class Block(nn.Module):
+    """x + attention(norm(x)), then x + mlp(norm(x))."""
+
+    layers: int
+    heads: int
+    width: int
+    inner: int
+    distances: int | None
+    """How far relative attention reaches; None for attention that knows no distance."""
+    epsilon: float
+    dropout: float
+    dtype: str
+
+    def setup(self):
+        small = nn.initializers.normal(0.02)
+        smaller = nn.initializers.normal(0.02 / (2 * self.layers) ** 0.5)
+        dtype = jnp.dtype(self.dtype)
+        self.norm_1 = LayerNorm(epsilon=self.epsilon, dtype=dtype)
+        self.norm_2 = LayerNorm(epsilon=self.epsilon, dtype=dtype)
+        self.qkv = nn.Dense(3 * self.width, kernel_init=small, dtype=dtype)
+        self.project = nn.Dense(self.width, kernel_init=smaller, dtype=dtype)
+        self.expand = nn.Dense(self.inner, kernel_init=small, dtype=dtype)
+        self.contract = nn.Dense(self.width, kernel_init=smaller, dtype=dtype)
+        self.drop = nn.Dropout(self.dropout)
+        shape = (self.heads, self.distances or 0, self.width // self.heads)
+        self.distance = None if self.distances is None else self.param("distance", small, shape)
+
+    def __call__(self, x: Array, *, train: bool) -> tuple[Array, Array, Array]:
+        """x [B, T, D] -> x [B, T, D] and this layer's keys and values [B, T, H, D/H]."""
+        q, k, v = self.heads_of(self.norm_1(x))
+        mixed = self.project(causal_attention(q, k, v, distance=self.distance).reshape(x.shape))
+        x = x + self.drop(mixed, deterministic=not train)
+        return x + self.drop(self.mlp(x), deterministic=not train), k, v
+
+    def decode(self, x: Array, k: Array, v: Array, length: Array) -> tuple[Array, Array, Array]:
+        """x [B, D], the caches [B, S, H, D/H] with ``length[b]`` entries -> x, and the caches with one more."""
+        q, new_k, new_v = self.heads_of(self.norm_1(x))
+        k, v = write_row(k, new_k, length), write_row(v, new_v, length)
+        mixed = cached_attention(q, k, v, lengths=length + 1, distance=self.distance)
+        x = x + self.project(mixed.reshape(x.shape))
+        return x + self.mlp(x), k, v
+
+    def heads_of(self, x: Array) -> list[Array]:
+        """x [..., D] -> q, k, v [..., H, D/H]."""
+        parts = jnp.split(self.qkv(x), 3, axis=-1)
+        return [part.reshape(*x.shape[:-1], self.heads, self.width // self.heads) for part in parts]
+
+    def mlp(self, x: Array) -> Array:
+        return self.contract(nn.gelu(self.expand(self.norm_2(x)), approximate=True))
+
+
+class Decoder(nn.Module):
+    """Embeddings, blocks, a last norm, and a head: the embeddings again, or a matrix of its own."""
+
+    vocabulary: int
+    context: int
+    layers: int
+    heads: int
+    width: int
+    inner: int | None = None
+    """Units between the two layers of a block's MLP; None: four times ``width``."""
+    relative: bool = False
+    """Attention knows distances, instead of positions being added to the embeddings."""
+    tied: bool = True
+    epsilon: float = 1e-6
+    """Of the norms."""
+    dropout: float = 0.0
+    dtype: str = "float32"
+
+    def setup(self):
+        dtype = jnp.dtype(self.dtype)
+        small, tiny = nn.initializers.normal(0.02), nn.initializers.normal(0.01)
+        self.tokens = nn.Embed(self.vocabulary, self.width, embedding_init=small, dtype=dtype)
+        if not self.relative:
+            self.positions = nn.Embed(self.context, self.width, embedding_init=tiny, dtype=dtype)
+        self.drop = nn.Dropout(self.dropout)
+        self.blocks = [
+            Block(
+                layers=self.layers, heads=self.heads, width=self.width, inner=self.inner or 4 * self.width,
+                distances=self.context if self.relative else None, epsilon=self.epsilon, dropout=self.dropout,
+                dtype=self.dtype,
+            )
+            for _ in range(self.layers)
+        ]  # fmt: skip
+        self.norm = LayerNorm(epsilon=self.epsilon, dtype=dtype)
+        if not self.tied:
+            self.unembed = nn.Dense(self.vocabulary, use_bias=False, kernel_init=small, dtype=dtype)
+
+    def __call__(self, tokens: Array, *, train: bool = False) -> Array:
+        """tokens [B, T] -> logits [B, T, V]."""
+        return self.head(self.stack(tokens, train=train)[0])
+
+    def embed(self, tokens: Array, times: Array) -> Array:
+        """tokens [...] at the positions ``times``, of a shape that broadcasts to theirs -> x [..., D]."""
+        x = self.tokens(tokens)
+        return x if self.relative else x + self.positions(times)
+
+    def stack(self, tokens: Array, *, train: bool) -> tuple[Array, tuple[Array, ...], tuple[Array, ...]]:
+        """tokens [B, T] -> x [B, T, D], and every layer's keys and values."""
+        x = self.drop(self.embed(tokens, jnp.arange(tokens.shape[1])[None]), deterministic=not train)
+        keys, values = [], []
+        for block in self.blocks:
+            x, k, v = block(x, train=train)
+            keys.append(k)
+            values.append(v)
+        return x, tuple(keys), tuple(values)
+
+    def prefill(self, prompt: Array, lengths: Array, capacity: int) -> tuple[Carry, Array]:
+        """prompt [B, P] -> caches with room for ``capacity`` positions, and the logits [B, V] after each row's last."""
+        x, keys, values = self.stack(prompt, train=False)
+        room = ((0, 0), (0, capacity - prompt.shape[1]), (0, 0), (0, 0))
+        caches = jax.tree.map(lambda cache: jnp.pad(cache, room), (keys, values))
+        last = jnp.take_along_axis(x, (lengths - 1)[:, None, None], axis=1)[:, 0]
+        return {"k": caches[0], "v": caches[1], "length": lengths}, self.head(last)
+
+    def decode(self, carry: Carry, token: Array) -> tuple[Carry, Array]:
+        """One more token [B] a row -> the carry with it, and the logits [B, V] after it."""
+        length = carry["length"]
+        x = self.embed(token, length)
+        keys, values = [], []
+        for block, k, v in zip(self.blocks, carry["k"], carry["v"], strict=True):
+            x, k, v = block.decode(x, k, v, length)
+            keys.append(k)
+            values.append(v)
+        return {"k": tuple(keys), "v": tuple(values), "length": length + 1}, self.head(x)
+
+    def head(self, x: Array) -> Array:
+        x = self.norm(x)
+        return self.tokens.attend(x) if self.tied else self.unembed(x)
+
+
+# ---- What the models do alike: functions of them, to be their methods -----------------------------------------------
+
+
+class DecoderModel(Protocol):
+    """A model around a `Decoder`, whose parameters are those of its one player."""
+
+    player: ClassVar[str]
+
+    @property
+    def context(self) -> int: ...
+
+    @property
+    def network(self) -> Decoder: ...
+
+
+def check_heads(width: int, heads: int) -> None:
+    """UserError where the width does not divide among the heads."""
+    if width % heads:
+        raise UserError(f"--model.width {width} does not divide by --model.heads {heads}")
+
+
+def capacity(model: DecoderModel) -> int:
+    """Positions that a cache can hold: one row of them has its own embedding."""
+    return model.context
+
+
+def sample_length(model: DecoderModel) -> int:
+    """Tokens of a sample when nothing is said: what fits behind the start token."""
+    return model.context - 1
+
+
+def init(model: DecoderModel, key: Array, batch: Batch | None = None) -> tuple[Params, Extra]:
+    """Fresh parameters of the one player."""
+    del batch
+    tokens = jnp.zeros((1, min(2, model.context)), jnp.int32)
+    return {model.player: model.network.init(key, tokens)["params"]}, {}
+
+
+def apply(model: DecoderModel, params: Params, *inputs: Any, **controls: Any) -> Any:
+    """The network (or one of its methods) on the player's parameters."""
+    return model.network.apply({"params": params[model.player]}, *inputs, **controls)
+
+
+def logits(model: DecoderModel, params: Params, tokens: Array, key: Array | None = None) -> Array:
+    """tokens [B, T] -> logits [B, T, V] of the tokens after; with dropout where there is a ``key``."""
+    rngs = None if key is None else {"dropout": key}
+    return apply(model, params, tokens, train=key is not None, rngs=rngs)
+
+
+def prefill(
+    model: DecoderModel,
+    params: Params,
+    extra: Extra,
+    prompt: Array,
+    lengths: Array,
+    *,
+    capacity: int,
+    cond: None = None,
+) -> tuple[Carry, Array]:
+    """The carry is one K and one V array [B, capacity, H, D/H] a layer, and each row's length."""
+    del extra, cond
+    if capacity > model.context:
+        raise UserError(f"{capacity} tokens do not fit into a context of {model.context}")
+    return apply(model, params, prompt, lengths, capacity, method="prefill")
+
+
+def decode(model: DecoderModel, params: Params, extra: Extra, carry: Carry, token: Array) -> tuple[Carry, Array]:
+    """One more token [B] a row -> the carry with it, and the logits [B, V] after it."""
+    del extra
+    return apply(model, params, carry, token, method="decode")
