@@ -59,9 +59,10 @@ def parser() -> argparse.ArgumentParser:
     aot.add_argument("--topology", nargs="+", default=["v5e:4x4"], metavar="CHIP:AxB", help="default v5e:4x4")
     aot.add_argument("--models", nargs="+", default=["all"], metavar="NAME", help="default all of the catalogue")
     aot.add_argument("--parallel", type=words, default=["jit", "fsdp"], metavar="MODE,...", help="default jit,fsdp")
+    aot.add_argument("--batch", type=int, metavar="N", help="examples a chip (default the most that fit)")
     aot.add_argument("--out", default=RESULTS / "aot", type=Path, metavar="DIR")
-    readme = commands.add_parser("readme", help="write the tables of README.md from the catalogue and the results")
-    readme.set_defaults(run=lambda _: write_readme())
+    readme = commands.add_parser("readme", help="write the tables of both README.md from the catalogue and the results")
+    readme.set_defaults(run=run_readme)
     return top
 
 
@@ -107,15 +108,25 @@ def run_doctor(arguments: argparse.Namespace) -> None:
     print(examine(arguments.words))
 
 
+def run_readme(arguments: argparse.Namespace) -> None:
+    from benchmarks.plan import write_plan
+
+    del arguments
+    write_readme()
+    write_plan()
+
+
 def run_aot(arguments: argparse.Namespace) -> None:
     from benchmarks.aot import run
     from zoo.catalog import CATALOG, entry
 
+    if arguments.batch is not None and arguments.batch < 1:
+        raise UserError(f"--batch {arguments.batch}: it must be at least 1")
     names = list(CATALOG) if arguments.models == ["all"] else arguments.models
     for name in names:
         entry(name)  # UserError for a name that is none
     for topology in arguments.topology:
-        run(topology, names, arguments.parallel, arguments.out)
+        run(topology, names, arguments.parallel, arguments.out, batch=arguments.batch)
 
 
 if __name__ == "__main__":
