@@ -6,15 +6,16 @@ an estimate and is called one.
 """
 
 import json
-import math
 import os
 import re
 import time
-from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from datetime import date
+from importlib import metadata
 from pathlib import Path
 from typing import Any
 
+from benchmarks.collectives import Collective, collectives
 from zoo.errors import UserError
 
 # For a machine without TPUs: libtpu must not look for one, and JAX must compute on the CPU.
@@ -33,36 +34,37 @@ class Chip:
     memory: float
     """Bytes of HBM."""
     links: float
-    """Bytes a second between chips, all links of a chip together, both directions."""
+    """Bytes a second that a chip sends on all its links; the data sheets count both directions."""
 
 
 CHIPS = {
     "v5e": Chip(197e12, 819e9, 16 * 2**30, 400e9 / 2),
-    "v6e": Chip(918e12, 1640e9, 32 * 2**30, 800e9 / 2),
+    "v6e": Chip(918e12, 1638e9, 32 * 2**30, 800e9 / 2),
     "v5p": Chip(459e12, 2765e9, 95 * 2**30, 1200e9 / 2),
 }
-A_CHIP = 8
-"""Examples of the batch on each chip, where the recipe's batch is smaller."""
-BYTES = {"pred": 1, "s8": 1, "u8": 1, "bf16": 2, "f16": 2, "s16": 2, "f32": 4, "s32": 4, "u32": 4, "f64": 8, "s64": 8}
-COLLECTIVES = ("all-reduce", "all-gather", "reduce-scatter", "all-to-all", "collective-permute")
+MOST = 64
+"""Examples a chip to begin with, where a recipe's batch is larger, which is then meant for many chips."""
 
 
-def run(topology: str, names: list[str], modes: list[str], out: Path) -> None:
-    """Compiles, writes ``out/TOPOLOGY.jsonl`` a line at a time, prints a line each and one about all."""
+def run(topology: str, names: list[str], modes: list[str], out: Path, *, batch: int | None = None) -> None:
+    """Compiles, writes ``out/TOPOLOGY.jsonl`` a line at a time, prints a line each and one about all.
+
+    ``batch``: examples on each chip; None is the recipe's batch, halved until it fits.
+    """
     kind, devices = chips_of(topology)
-    file, compiled, fitting = out / f"{topology.replace(':', '-')}.jsonl", 0, 0
+    file = out / f"{topology.replace(':', '-')}.jsonl"
     out.mkdir(parents=True, exist_ok=True)
-    lines = {(old["model"], old["parallel"]): old for old in read(file)}
+    lines, done = {(old["model"], old["parallel"]): old for old in read(file)}, []
     for name in names:
         for mode in modes:
-            line = describe(name, mode, devices, CHIPS[kind]) | {"topology": topology}
+            line = {"model": name, "parallel": mode, "topology": topology} | describe(
+                name, mode, devices, CHIPS[kind], batch
+            )
             lines[name, mode] = line
             file.write_text("".join(json.dumps(one) + "\n" for one in lines.values()))
-            compiled, fitting = compiled + 1, fitting + bool(line["fits"])
+            done.append(line)
             print(show(line), flush=True)
-    print(
-        f"{topology}: {compiled} train steps compiled, {fitting} fit into {CHIPS[kind].memory / 2**30:.0f} GiB a chip"
-    )
+    print(summary(topology, done, CHIPS[kind]))
 
 
 def read(file: Path) -> list[dict[str, Any]]:
@@ -73,29 +75,31 @@ def chips_of(topology: str) -> tuple[str, list[Any]]:
     """("v5e", its chips) of "v5e:4x4". UserError where libtpu is not installed or has no such topology."""
     from importlib.util import find_spec
 
-    kind = topology.partition(":")[0]
+    kind, _, shape = topology.partition(":")
     if kind not in CHIPS:
         raise UserError(f"--topology {topology}: the chips are {', '.join(CHIPS)}, as in v5e:4x4")
     if find_spec("libtpu") is None:
         raise UserError("libtpu compiles for TPUs: pip install 'artzoo[tpu]', or libtpu alone")
     from jax.experimental import topologies
 
+    one = set(shape) <= set("1x")  # one chip of the smallest host: no topology has fewer
+    name = f"{kind}:{re.sub('1', '2', shape)}" if one else topology
     try:
-        return kind, list(topologies.get_topology_desc(platform="tpu", topology_name=topology).devices)
+        found = list(topologies.get_topology_desc(platform="tpu", topology_name=name).devices)
     except Exception as error:
         raise UserError(f"--topology {topology}: {str(error).splitlines()[0]}") from error
+    return kind, found[:1] if one else found
 
 
-def compile_for(name: str, mode: str, devices: list[Any]) -> tuple[Any, int]:
-    """The preset's train step in bfloat16, one step a dispatch, and the examples of its batch."""
+def compile_for(name: str, mode: str, devices: list[Any], each: int) -> Any:
+    """The preset's train step in bfloat16, one step a dispatch, ``each`` examples a chip."""
     import jax
 
     from train.config import default_config
     from train.engine import Engine
     from train.placement import place
 
-    config = default_config(name)
-    rows = max(A_CHIP, -(-(config.options.batch_size or 1) // len(devices))) * len(devices)
+    config, rows = default_config(name), each * len(devices)
     options = replace(config.options, batch_size=rows, steps=config.options.steps or 1, accumulate=1)
     config = replace(config, model=replace(config.model, dtype="bfloat16"), options=options)
     placement = place(mode, devices)  # type: ignore[arg-type]
@@ -104,59 +108,95 @@ def compile_for(name: str, mode: str, devices: list[Any]) -> tuple[Any, int]:
         field: jax.ShapeDtypeStruct((1, *leaf.shape), leaf.dtype, sharding=split)
         for field, leaf in config.model.batch_spec(rows).items()
     }
-    return engine.compiled.lower(engine.abstract(), {}, batch).compile(), rows
+    return engine.compiled.lower(engine.abstract(), {}, batch).compile()
 
 
-def describe(name: str, mode: str, devices: list[Any], chip: Chip) -> dict[str, Any]:
-    """A line of the results."""
+def describe(name: str, mode: str, devices: list[Any], chip: Chip, batch: int | None = None) -> dict[str, Any]:
+    """What is known of a step: a line of the results."""
     from benchmarks.flops import step_flops
+    from train.config import default_config
     from zoo.catalog import create
 
-    began = time.perf_counter()
-    compiled, rows = compile_for(name, mode, devices)
-    seconds, memory = time.perf_counter() - began, compiled.memory_analysis()
+    began, each = time.perf_counter(), batch or min(MOST, default_config(name).options.batch_size or 1)
+    compiled = needed = None
+    while compiled is None:
+        try:
+            compiled = compile_for(name, mode, devices, each)
+        except Exception as error:
+            if (needed := too_large(error)) is None:
+                raise
+            if batch or each == 1:
+                break
+            each = fewer(each, chip.memory / needed)
+    line = {
+        "chips": len(devices), "examples": each, "fits": compiled is not None, "memory": needed,
+        "flops": step_flops(create(name), each * len(devices)) / len(devices),
+        "compile_seconds": round(time.perf_counter() - began, 1), "date": date.today().isoformat(),
+        "versions": {package: metadata.version(package) for package in ("jax", "libtpu")},
+    }  # fmt: skip
+    return line if compiled is None else line | measured(compiled, line["flops"], len(devices), chip)
+
+
+def too_large(error: Exception) -> float | None:
+    """Bytes that the compiler says a step needs and a chip lacks; None if the error says something else."""
+    if "RESOURCE_EXHAUSTED" not in str(error):
+        return None
+    found = re.search(r"([\d.]+)([KMGT])", str(error).partition("emory")[2])
+    return float(found[1]) * 2 ** (10 * (1 + "KMGT".index(found[2]))) if found else float("inf")
+
+
+def fewer(each: int, share: float) -> int:
+    """The largest power of two below ``each`` that ``share`` of what it needs has room for; at least 1."""
+    return 1 << max(0, min(int(each * share), each - 1).bit_length() - 1)
+
+
+def measured(compiled: Any, flops: float, chips: int, chip: Chip) -> dict[str, Any]:
+    """What the compiler says of its program, and the roofline of it: nothing that is sent overlaps with anything."""
+    memory, found = compiled.memory_analysis(), collectives(compiled.as_text())
     held = memory.argument_size_in_bytes + memory.output_size_in_bytes - memory.alias_size_in_bytes
-    peak = held + memory.temp_size_in_bytes
-    found = list(collectives(compiled.as_text()))
-    moved = sum(size for _, size in found)
-    flops = step_flops(create(name), rows) / len(devices)
-    cost = compiled.cost_analysis() or {}
-    touched = float(cost.get("bytes accessed", 0.0))
-    parts = {
-        "compute": flops / chip.flops, "memory": touched / chip.bandwidth,
-        "network": 2 * moved * (len(devices) - 1) / len(devices) / chip.links,
-    }  # fmt: skip
+    peak = memory.peak_memory_in_bytes or held + memory.temp_size_in_bytes
+    touched = float((compiled.cost_analysis() or {}).get("bytes accessed", 0.0))
+    sent = sum(one.sent(chips) for one in found)
+    parts = {"compute": flops / chip.flops, "memory": touched / chip.bandwidth, "network": sent / chip.links}
     return {
-        "model": name, "parallel": mode, "chips": len(devices), "batch": rows, "compile_seconds": round(seconds, 1),
-        "memory": peak, "fits": bool(peak <= chip.memory), "flops": flops, "bytes": touched,
-        "collectives": {kind: [size for other, size in found if other == kind] for kind in sorted(dict(found))},
-        "estimate": {"seconds": max(parts.values()), "bound": max(parts, key=lambda part: parts[part]), **parts},
+        "memory": peak, "state": held, "temporary": memory.temp_size_in_bytes, "bytes": touched, "sent": sent,
+        "collectives": totals(found),
+        "estimate": {
+            "seconds": max(parts["compute"], parts["memory"]) + parts["network"],
+            "bound": max(parts, key=lambda part: parts[part]),
+        } | parts,
     }  # fmt: skip
 
 
-def collectives(text: str) -> Iterator[tuple[str, int]]:
-    """(kind, bytes of its result) of every collective in a compiled program; the step's loop holds each once."""
-    for line in text.splitlines():
-        match = re.match(r"\s*(?:ROOT )?%?\S+ = (.*?) (" + "|".join(COLLECTIVES) + r")(-start)?\(", line)
-        if match:
-            # What starts an asynchronous one returns its operands too, in front of the results.
-            sizes = result_sizes(match[1])
-            yield match[2], sum(sizes[len(sizes) // 2 :] if match[3] and match[2] != "all-reduce" else sizes)
-
-
-def result_sizes(shapes: str) -> list[int]:
-    """Bytes of "f32[3,4]{1,0}", or of each part of a tuple of such."""
-    found = re.findall(r"([a-z]+\d*)\[([\d,]*)\]", shapes)
-    return [BYTES.get(kind, 4) * math.prod(map(int, filter(None, sides.split(",")))) for kind, sides in found]
+def totals(found: list[Collective]) -> dict[str, dict[str, int]]:
+    """kind -> how many a step runs, and the bytes that they leave on each device."""
+    kinds = sorted({one.kind for one in found})
+    of = lambda kind: [one for one in found if one.kind == kind]
+    return {
+        kind: {"count": sum(one.times for one in of(kind)), "bytes": sum(one.bytes for one in of(kind))}
+        for kind in kinds
+    }
 
 
 def show(line: dict[str, Any]) -> str:
+    """A line of the results in words."""
+    title = f"{line['model']} {line['parallel']}, {line['examples']} examples a chip: "
+    needed = "" if line["memory"] is None else f"{line['memory'] / 2**30:.2f} GiB a chip"
+    if not line["fits"]:
+        return f"{title}does not fit: {needed}"
     moved = ", ".join(
-        f"{len(sizes)} {kind} of {sum(sizes) / 2**20:.1f} MiB" for kind, sizes in line["collectives"].items()
+        f"{one['count']} {kind} of {one['bytes'] / 2**20:.1f} MiB" for kind, one in line["collectives"].items()
     )
     estimate = line["estimate"]
     return (
-        f"{line['model']} {line['parallel']}: {line['memory'] / 2**30:.2f} GiB a chip"
-        f"{'' if line['fits'] else ' (does not fit)'}; {moved or 'no collective'}; "
+        f"{title}{needed}; {moved or 'no collective'}; "
         f"estimate {1e3 * estimate['seconds']:.2f} ms a step, bound by {estimate['bound']}"
     )
+
+
+def summary(topology: str, lines: list[dict[str, Any]], chip: Chip) -> str:
+    """How many models were compiled, and how many fit."""
+    models = {line["model"] for line in lines}
+    modes = dict.fromkeys(line["parallel"] for line in lines)
+    fitting = [f"{sum(line['fits'] for line in lines if line['parallel'] == mode)} fit under {mode}" for mode in modes]
+    return f"{topology}: {len(models)} models compiled, {', '.join(fitting)} into {chip.memory / 2**30:.0f} GiB a chip"

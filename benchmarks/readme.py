@@ -4,6 +4,7 @@ import json
 from pathlib import Path
 from typing import Any
 
+from benchmarks.plan import pods_summary, pods_table, scaling_table
 from benchmarks.plot import grouped, plot
 from benchmarks.results import RESULTS, read_lines, show
 from zoo.catalog import CATALOG, describe
@@ -137,19 +138,18 @@ def fill(text: str, name: str, body: str) -> str:
     return f"{before}{begin}\n{body}\n{end}{after}"
 
 
-def write_readme(path: Path = ROOT / "README.md") -> None:
-    """Puts the tables into the README."""
-    text = path.read_text()
-    for name, body in (("models", models_table()), ("quality", quality_table()), ("speed", speed_table())):
-        text = fill(text, name, body)
-    path.write_text(text)
-
-
 def write_all(root: Path = ROOT) -> None:
     """Both READMEs and the plot."""
-    write_readme(root / "README.md")
-    wide = root / "benchmarks" / "README.md"
-    wide.write_text(fill(wide.read_text(), "rows", details_table()))
-    (root / "benchmarks" / "results" / "speed.svg").write_text(
-        plot([line for line in speed_lines() if not seeds_at_once(line)])
-    )
+    fill_in(
+        root / "README.md", models=models_table(), quality=quality_table(), speed=speed_table(),
+        pods="\n".join(pods_summary()),
+    )  # fmt: skip
+    fill_in(root / "benchmarks" / "README.md", rows=details_table(), pods=pods_table(), scaling=scaling_table())
+    (root / "benchmarks" / "results" / "speed.svg").write_text(speed_plot())
+
+
+def fill_in(path: Path, **bodies: str) -> None:
+    text = path.read_text()
+    for name, body in bodies.items():
+        text = fill(text, name, body)
+    path.write_text(text)

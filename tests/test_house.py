@@ -93,13 +93,16 @@ def run_main(main, argv) -> str:
     return output.getvalue()
 
 
-def test_the_readme_s_tables_are_those_of_the_catalogue_and_the_results(tmp_path):
-    from benchmarks.readme import write_readme
+def test_the_readme_s_tables_and_plot_are_those_of_the_catalogue_and_the_results(tmp_path):
+    from benchmarks.readme import write_all
 
-    copy = tmp_path / "README.md"
-    shutil.copy(ROOT / "README.md", copy)
-    write_readme(copy)
-    assert copy.read_text() == (ROOT / "README.md").read_text()
+    written = ("README.md", "benchmarks/README.md", "benchmarks/results/speed.svg")
+    (tmp_path / "benchmarks" / "results").mkdir(parents=True)
+    for name in written:
+        shutil.copy(ROOT / name, tmp_path / name)
+    write_all(tmp_path)
+    for name in written:
+        assert (tmp_path / name).read_text() == (ROOT / name).read_text(), name
 
 
 def test_the_readme_s_python_runs(monkeypatch):

@@ -1,27 +1,11 @@
-"""What is read from a program that was compiled for a pod."""
+"""What is reported of steps that were compiled for a pod."""
 
 import json
 
 import pytest
 
 from benchmarks.__main__ import main
-from benchmarks.aot import CHIPS, collectives, result_sizes, show
-
-PROGRAM = """
-  %all-reduce.1 = (f32[128,4]{1,0}, bf16[16]{0}) all-reduce(%a, %b), channel_id=1
-  %all-gather-start.2 = (f32[16,8]{1,0}, f32[128,8]{1,0}) all-gather-start(%c), channel_id=2
-  %all-gather-done.2 = f32[128,8]{1,0} all-gather-done(%all-gather-start.2)
-  ROOT %reduce-scatter.7 = f32[16]{0} reduce-scatter(%d), channel_id=3
-  %fusion.3 = f32[4]{0} fusion(%all-reduce.1), kind=kLoop
-"""
-
-
-def test_collectives_of_a_program():
-    found = dict(collectives(PROGRAM))
-    assert found["all-reduce"] == 128 * 4 * 4 + 16 * 2 and found["reduce-scatter"] == 64
-    assert sorted(kind for kind, _ in collectives(PROGRAM)) == ["all-gather", "all-reduce", "reduce-scatter"]
-    assert found["all-gather"] == 128 * 8 * 4
-    assert result_sizes("pred[3]{0}") == [3] and result_sizes("(f32[], s8[2,3])") == [4, 6]
+from benchmarks.aot import CHIPS, fewer, show, summary, too_large
 
 
 @pytest.mark.parametrize(
@@ -29,6 +13,7 @@ def test_collectives_of_a_program():
     [
         (["--topology", "v9z:2x2"], "the chips are v5e, v6e, v5p"),
         (["--models", "dcgam"], "did you mean dcgan"),
+        (["--batch", "0"], "at least 1"),
         (["--topology", "v5e:2x2"], "libtpu compiles for TPUs"),
     ],
 )
@@ -39,12 +24,41 @@ def test_nonsense_is_one_line(words, said, monkeypatch, capsys):
     assert said in error and error.count("\n") == 1
 
 
+LINE = {
+    "model": "gpt2", "parallel": "jit", "chips": 16, "examples": 8, "memory": 12 * 2**30, "fits": True,
+    "collectives": {"all-reduce": {"count": 2, "bytes": 2**21}}, "sent": 2**22,
+    "estimate": {"seconds": 0.002, "bound": "compute"},
+}  # fmt: skip
+LARGE = {**LINE, "memory": 20 * 2**30, "fits": False}
+
+
 def test_a_line_says_whether_it_fits():
-    line = {
-        "model": "gpt2", "parallel": "jit", "memory": 20 * 2**30, "fits": False,
-        "collectives": {"all-reduce": [2**20, 2**20]}, "estimate": {"seconds": 0.002, "bound": "compute"},
-    }  # fmt: skip
-    assert show(line) == (
-        "gpt2 jit: 20.00 GiB a chip (does not fit); 2 all-reduce of 2.0 MiB; estimate 2.00 ms a step, bound by compute"
+    assert show(LINE) == (
+        "gpt2 jit, 8 examples a chip: 12.00 GiB a chip; 2 all-reduce of 2.0 MiB; "
+        "estimate 2.00 ms a step, bound by compute"
     )
-    assert json.dumps(sorted(CHIPS)) == '["v5e", "v5p", "v6e"]'
+    assert show(LARGE) == "gpt2 jit, 8 examples a chip: does not fit: 20.00 GiB a chip"
+    said = summary("v5e:4x4", [LINE, {**LARGE, "parallel": "fsdp"}, {**LINE, "model": "gpt"}], CHIPS["v5e"])
+    assert said == "v5e:4x4: 2 models compiled, 2 fit under jit, 0 fit under fsdp into 16 GiB a chip"
+
+
+def test_what_does_not_fit_says_how_much_it_needs_and_is_tried_smaller():
+    said = "RESOURCE_EXHAUSTED: Ran out of memory on HBM, the total memory required for temporaries (3.5G) exceeds 2G"
+    assert too_large(RuntimeError(said)) == 3.5 * 2**30
+    assert too_large(RuntimeError("RESOURCE_EXHAUSTED: no number")) == float("inf")
+    assert too_large(RuntimeError("INTERNAL: 3.5G")) is None
+    assert [fewer(64, share) for share in (0.9, 0.5, 0.3, 0.001, 2.0)] == [32, 32, 16, 1, 32]
+    assert fewer(100, 0.99) == 64 and fewer(2, 0.99) == 1
+
+
+def test_the_tables_of_the_plan_are_made_from_the_lines(tmp_path):
+    from benchmarks.plan import pods_table, scaling_table
+
+    one, many = {**LINE, "chips": 1, "estimate": {"seconds": 0.001}}, LINE
+    (tmp_path / "v5e-1x1.jsonl").write_text(json.dumps(one) + "\n")
+    (tmp_path / "v5e-4x4.jsonl").write_text(json.dumps(many) + "\n" + json.dumps({**LARGE, "parallel": "fsdp"}) + "\n")
+    table = scaling_table(tmp_path)
+    assert "| 1 | 8 | 12.00 | 4.0 | 1.00 | 100 % |" in table
+    assert "| 16 | 8 | 12.00 | 4.0 | 2.00 | 50 % |" in table
+    assert "| `gpt2` | fsdp | 8 | does not fit: 20.00 |  | not compiled |  |  |" in pods_table(tmp_path)
+    assert "v5e:4x4: 1 models compiled, 1 fit under jit, 0 fit under fsdp." in pods_table(tmp_path)
