@@ -95,6 +95,12 @@ def weight(tree, *, split):
     return sum(leaf.size * 4 for leaf in jax.tree.leaves(tree) if split != leaf.sharding.is_fully_replicated)
 
 
+def read_twice(state):
+    """Bytes of a table of tokens that is the last layer too: XLA sums the gradients of its two uses apart."""
+    table = state.params.get("gpt", {}).get("tokens", {}).get("embedding")
+    return 0 if table is None else table.size * 4
+
+
 def by_kind(compiled):
     found = {}
     for one in collectives(compiled.as_text()):
@@ -112,7 +118,8 @@ def test_under_jit_one_all_reduce_sums_the_gradients(name):
     found = by_kind(compiled)
     assert set(found) == {"all-reduce"}
     large = [one for one in found["all-reduce"] if one.bytes > SCALARS]
-    assert len(large) == 1 and 0 <= large[0].bytes - weight(state.params, split=False) <= SCALARS
+    gradients = weight(state.params, split=False) + read_twice(state)
+    assert len(large) == 1 and 0 <= large[0].bytes - gradients <= SCALARS
 
 
 @pytest.mark.parametrize("name", ["gpt", "vae"])
@@ -122,7 +129,7 @@ def test_under_fsdp_parameters_are_gathered_once_and_activations_stay(name):
     found = by_kind(compiled)
     assert set(found) == {"all-gather", "all-reduce"}
     assert sum(one.bytes for one in found["all-gather"]) == weight(state.params, split=True) > 0
-    gradients = weight(state.params, split=True) + weight(state.params, split=False)
+    gradients = weight(state.params, split=True) + weight(state.params, split=False) + read_twice(state)
     assert 0 <= sum(one.bytes for one in found["all-reduce"]) - gradients <= 4 * SCALARS
 
 
