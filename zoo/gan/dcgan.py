@@ -16,12 +16,13 @@ from zoo.gan.adversarial import packed, penalised, play
 from zoo.losses import wide
 from zoo.model import Array, Batch, Extra, Params, Phase
 from zoo.nn import compute_dtype
+from zoo.nn.batch_norm import BatchNorm
 from zoo.nn.conv import Conv, ConvTranspose
 
 # Sections 3 and 4 of the paper: all weights from N(0, 0.02); batch normalisation everywhere but in the generator's last
 # and the critic's first layer. Running statistics move as PyTorch's do, so that they keep up with short trainings.
 NORMAL = nn.initializers.normal(0.02)
-Norm = partial(nn.BatchNorm, momentum=0.9, scale_init=lambda *args: 1 + NORMAL(*args))
+Norm = partial(BatchNorm, momentum=0.9, scale_init=lambda *args: 1 + NORMAL(*args))
 Layer = partial(Conv, kernel_size=4, stride=2, kernel_init=NORMAL)
 Up = partial(ConvTranspose, kernel_size=4, stride=2, kernel_init=NORMAL)
 

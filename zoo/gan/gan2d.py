@@ -12,6 +12,7 @@ from zoo.gan.adversarial import packed, play
 from zoo.losses import wide
 from zoo.model import Array, Batch, Extra, Params, Phase
 from zoo.nn import compute_dtype
+from zoo.nn.batch_norm import BatchNorm
 
 NORMAL = nn.initializers.normal(0.02)
 
@@ -120,7 +121,7 @@ class Generator(nn.Module):
         dtype = compute_dtype(self.dtype)
         for _ in range(self.layers):
             x = nn.Dense(self.width, use_bias=False, kernel_init=NORMAL, dtype=dtype)(x)
-            x = nn.relu(nn.BatchNorm(use_running_average=not train, momentum=0.95, dtype=dtype)(x))
+            x = nn.relu(BatchNorm(use_running_average=not train, momentum=0.95, dtype=dtype)(x))
         return wide(nn.Dense(self.dimensions, kernel_init=NORMAL, dtype=dtype)(x))
 
 

@@ -17,6 +17,7 @@ from zoo.gan.adversarial import play
 from zoo.losses import wide
 from zoo.model import Array, Batch, Extra, Params, Phase
 from zoo.nn import compute_dtype
+from zoo.nn.columns import add_bias
 from zoo.nn.conv import Conv
 from zoo.nn.filters import downsample, upsample
 from zoo.nn.grouped import GroupedConv
@@ -158,7 +159,7 @@ class Block(nn.Module):
     def _activate(self, y: Array, name: str) -> Array:
         bias = self.param(name, nn.initializers.zeros, y.shape[-1:], jnp.float32)
         bias = bias.astype(self.dtype or jnp.promote_types(y.dtype, bias.dtype))
-        return nn.leaky_relu(y + bias.reshape(1, 1, 1, -1), SLOPE)
+        return nn.leaky_relu(add_bias(y, bias), SLOPE)
 
 
 class Generator(nn.Module):

@@ -13,6 +13,7 @@ import jax.numpy as jnp
 from zoo.losses import wide
 from zoo.model import Array
 from zoo.nn import compute_dtype
+from zoo.nn.batch_norm import BatchNorm
 from zoo.nn.conv import Conv, ConvTranspose
 
 SMALLEST = 4  # pixels a side, where a generator begins and a critic ends
@@ -46,7 +47,7 @@ class Norm(nn.Module):
 
     @nn.compact
     def __call__(self, x: Array, label: Array | None, *, train: bool) -> Array:
-        norm = partial(nn.BatchNorm, use_running_average=not train, momentum=0.9, dtype=self.dtype)
+        norm = partial(BatchNorm, use_running_average=not train, momentum=0.9, dtype=self.dtype)
         if label is None:
             return norm()(x)
         x = norm(use_scale=False, use_bias=False)(x)
@@ -110,7 +111,7 @@ class ResidualGenerator(nn.Module):
         x = nn.Dense(SMALLEST * SMALLEST * smallest, dtype=dtype)(latent).reshape(-1, SMALLEST, SMALLEST, smallest)
         for features in reversed(inner):
             x = UpBlock(features, dtype)(x, label, train=train)
-        x = nn.relu(nn.BatchNorm(use_running_average=not train, momentum=0.9, dtype=dtype)(x))
+        x = nn.relu(BatchNorm(use_running_average=not train, momentum=0.9, dtype=dtype)(x))
         return jnp.tanh(wide(Conv(self.channels, dtype=dtype)(x)))
 
 
@@ -164,7 +165,7 @@ class UNetGenerator(nn.Module):
     @nn.compact
     def __call__(self, latent: Array, *, train: bool) -> Array:
         dtype = compute_dtype(self.dtype)
-        norm = lambda x: nn.BatchNorm(use_running_average=not train, momentum=0.9, dtype=dtype)(x)
+        norm = lambda x: BatchNorm(use_running_average=not train, momentum=0.9, dtype=dtype)(x)
         layer = partial(Conv, kernel_size=4, stride=2, use_bias=False, kernel_init=HE, dtype=dtype)
         up = partial(ConvTranspose, kernel_size=4, stride=2, kernel_init=HE, dtype=dtype)
         side, planes = max(self.image_size // self.coarse, 1), 8

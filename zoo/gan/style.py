@@ -10,6 +10,7 @@ import jax.numpy as jnp
 from zoo.losses import wide
 from zoo.model import Array
 from zoo.nn import compute_dtype
+from zoo.nn.columns import add_bias
 from zoo.nn.equal import EqualConv, EqualDense, activate
 from zoo.nn.filters import downsample, smooth, upsample
 from zoo.nn.modulated import TAPS, modulated_conv2d
@@ -60,7 +61,7 @@ class StyledConv(nn.Module):
         scales = EqualDense(x.shape[-1], bias=1.0, dtype=self.dtype, name="style")(style)
         y = modulated_conv2d(x, kernel, scales, up=self.up)
         noise = jax.random.normal(key, (len(y) if each else 1, *y.shape[1:3], 1), jnp.float32)
-        return activate(y + (strength * noise).astype(y.dtype) + bias.reshape(1, 1, 1, -1).astype(y.dtype))
+        return activate(add_bias(y + (strength * noise).astype(y.dtype), bias.astype(y.dtype)))
 
 
 class ToPicture(nn.Module):
@@ -74,7 +75,7 @@ class ToPicture(nn.Module):
         kernel = self.param("kernel", nn.initializers.normal(1.0), (1, 1, x.shape[-1], self.channels), jnp.float32)
         bias = self.param("bias", nn.initializers.zeros, (self.channels,), jnp.float32)
         scales = EqualDense(x.shape[-1], bias=1.0, dtype=self.dtype, name="style")(style) / math.sqrt(x.shape[-1])
-        return wide(modulated_conv2d(x, kernel, scales, demodulate=False)) + bias.reshape(1, 1, 1, -1)
+        return add_bias(wide(modulated_conv2d(x, kernel, scales, demodulate=False)), bias)
 
 
 class Synthesis(nn.Module):

@@ -23,6 +23,7 @@ from flax import linen as nn
 from flax.linen.dtypes import promote_dtype
 from jax import lax
 
+from zoo.nn.columns import add_bias
 from zoo.nn.correlate import LAYOUT, Pads, correlate
 
 Array = jax.Array
@@ -93,7 +94,7 @@ def _layer(module: Conv, x: Array, operator: Callable[..., Array]) -> Array:
     bias = module.param("bias", nn.initializers.zeros, shape[-1:], module.param_dtype) if module.use_bias else None
     x, kernel, bias = promote_dtype(x, kernel, bias, dtype=module.dtype)
     y = operator(x, kernel, stride=module.stride, padding=module.padding, form=module.form)
-    return y if bias is None else y + bias.reshape(1, 1, 1, -1)
+    return add_bias(y, bias)
 
 
 def _pads(padding: Padding, sides: Sequence[int], kernel: Sequence[int], stride: int) -> Pads:

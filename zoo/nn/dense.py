@@ -4,25 +4,39 @@ The gradient of ``x @ kernel`` sums over every axis of x but the last. With more
 a transposed copy of what it multiplies. So the axes become one before the product.
 """
 
-from functools import partial
+from collections.abc import Callable
 from typing import Any
 
+import jax.numpy as jnp
 from flax import linen as nn
+from flax.linen.dtypes import promote_dtype
 from jax import Array, lax
+
+from zoo.nn.columns import add_bias
 
 ROWS = (((1,), (0,)), ((), ()))
 
 
-def rows_by_matrix(
-    x: Array, matrix: Array, dimension_numbers: Any = None, precision: Any = None, preferred_element_type: Any = None
-) -> Array:
-    """[..., D] by [D, E] -> [..., E]; with the arguments of ``lax.dot_general``, for flax's layers."""
-    last_by_first = (((x.ndim - 1,), (0,)), ((), ()))
-    if x.ndim < 3 or dimension_numbers not in (None, last_by_first):
-        return lax.dot_general(x, matrix, dimension_numbers or last_by_first, precision, preferred_element_type)
-    y = lax.dot_general(x.reshape(-1, x.shape[-1]), matrix, ROWS, precision, preferred_element_type)
-    return y.reshape(*x.shape[:-1], matrix.shape[-1])
+def rows_by_matrix(x: Array, matrix: Array) -> Array:
+    """[..., D] by [D, E] -> [..., E]."""
+    if x.ndim < 3:
+        return lax.dot_general(x, matrix, (((x.ndim - 1,), (0,)), ((), ())))
+    return lax.dot_general(x.reshape(-1, x.shape[-1]), matrix, ROWS).reshape(*x.shape[:-1], matrix.shape[-1])
 
 
-Dense = partial(nn.Dense, dot_general=rows_by_matrix)
-"""``nn.Dense``, by ``rows_by_matrix``."""
+class Dense(nn.Module):
+    """[..., D] -> [..., features]: ``rows_by_matrix`` and a bias, with the parameters of ``nn.Dense``."""
+
+    features: int
+    use_bias: bool = True
+    dtype: Any = None
+    param_dtype: Any = jnp.float32
+    kernel_init: Callable[..., Any] = nn.initializers.lecun_normal()
+    bias_init: Callable[..., Any] = nn.initializers.zeros
+
+    @nn.compact
+    def __call__(self, x: Array) -> Array:
+        kernel = self.param("kernel", self.kernel_init, (x.shape[-1], self.features), self.param_dtype)
+        bias = self.param("bias", self.bias_init, (self.features,), self.param_dtype) if self.use_bias else None
+        x, kernel, bias = promote_dtype(x, kernel, bias, dtype=self.dtype)
+        return add_bias(rows_by_matrix(x, kernel), bias)

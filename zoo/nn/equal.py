@@ -9,6 +9,7 @@ import jax
 import jax.numpy as jnp
 from flax.linen.dtypes import promote_dtype
 
+from zoo.nn.columns import add_bias
 from zoo.nn.conv import Padding, conv2d
 
 Array = jax.Array
@@ -35,7 +36,7 @@ class EqualDense(nn.Module):
         bias = self.param("bias", nn.initializers.constant(self.bias / self.rate), (self.features,), jnp.float32)
         scaled = kernel * (self.rate / math.sqrt(x.shape[-1]))
         x, scaled, bias = promote_dtype(x, scaled, bias * self.rate, dtype=self.dtype)
-        return x @ scaled + bias.reshape((1,) * (x.ndim - 1) + (-1,))
+        return add_bias(x @ scaled, bias)
 
 
 class EqualConv(nn.Module):
@@ -55,4 +56,4 @@ class EqualConv(nn.Module):
         bias = self.param("bias", nn.initializers.zeros, shape[-1:], jnp.float32) if self.use_bias else None
         x, kernel, bias = promote_dtype(x, kernel / math.sqrt(math.prod(shape[:3])), bias, dtype=self.dtype)
         y = conv2d(x, kernel, stride=self.stride, padding=self.padding)
-        return y if bias is None else y + bias.reshape(1, 1, 1, -1)
+        return add_bias(y, bias)

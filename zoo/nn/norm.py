@@ -1,4 +1,4 @@
-"""Layer normalisation with a gradient that XLA:CPU runs fast. (For batch normalisation, flax's own is as good.)
+"""Layer normalisation with a gradient that XLA:CPU runs fast.
 
 XLA:CPU fuses the normalised rows, recomputed, into whatever reads them: into reductions over columns and into the
 transposing copies in front of matrix products, which then walk memory against its order. So on a CPU the derivative is
@@ -15,6 +15,8 @@ from flax import linen as nn
 from flax.linen.dtypes import canonicalize_dtype
 from jax import lax
 
+from zoo.nn.columns import add_bias, spread
+
 Array = jax.Array
 
 
@@ -26,10 +28,9 @@ def layer_norm(x: Array, scale: Array | None = None, bias: Array | None = None, 
     """
     x = x.astype(jnp.promote_types(x.dtype, jnp.float32))
     y = lax.platform_dependent(x, cpu=partial(_normalized, epsilon), default=partial(_plain, epsilon))
-    for vector, combine in ((scale, jnp.multiply), (bias, jnp.add)):
-        if vector is not None:
-            y = combine(y, vector.reshape((1,) * (x.ndim - 1) + (-1,)))
-    return y
+    if scale is not None:
+        y = y * spread(scale, y.shape)
+    return add_bias(y, bias)
 
 
 class LayerNorm(nn.Module):

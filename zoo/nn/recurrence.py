@@ -6,6 +6,7 @@ import jax.numpy as jnp
 from flax.linen.dtypes import promote_dtype
 
 from zoo.model import Array
+from zoo.nn.columns import add_bias
 from zoo.nn.dense import rows_by_matrix
 
 LSTMState = tuple[Array, Array]  # cell and hidden, each [B, H]
@@ -58,9 +59,9 @@ def _lstm_scan_jvp(primals: tuple, tangents: tuple) -> tuple:
     )
     i, f, g, o = jnp.split(gates, 4, axis=-1)
     squashed = jnp.tanh(cells)
-    # d cell = f d cell' + cell_by_gates . d gates;  d hidden = hidden_by_cell d cell + hidden_by_output d output gate
-    by_gates = jnp.concatenate([g * i * (1 - i), cells_before * f * (1 - f), i * (1 - g * g)], axis=-1)
-    by_output, by_cell = squashed * o * (1 - o), o * (1 - squashed * squashed)
+    # d cell = f d cell' + cell_by_gates . d gates;  d hidden = hidden_by_cell d cell + hidden_by_gate d output gate
+    by_gates = [g * i * (1 - i), cells_before * f * (1 - f), i * (1 - g * g), squashed * o * (1 - o)]
+    by_gates, by_cell = jnp.concatenate(by_gates, axis=-1), o * (1 - squashed * squashed)
     width = recurrent.shape[0]
     fixed = inputs_dot + (hidden_before.reshape(-1, width) @ recurrent_dot).reshape(inputs_dot.shape)
     # Backwards, the loop multiplies by the transpose: it should lie in memory as such.
@@ -68,15 +69,15 @@ def _lstm_scan_jvp(primals: tuple, tangents: tuple) -> tuple:
 
     def linear(state_dot: LSTMState, xs: tuple[Array, ...]):
         cell_dot, hidden_dot = state_dot
-        fixed, by_gates, by_output, by_cell, f = xs
+        fixed, by_gates, by_cell, f = xs
         gates_dot = fixed + jax.lax.dot_general(hidden_dot, transposed, (((1,), (1,)), ((), ())))
-        added = by_gates * gates_dot[:, : 3 * width]
-        cell_dot = f * cell_dot + added[:, :width] + added[:, width : 2 * width] + added[:, 2 * width :]
-        new = by_cell * cell_dot + by_output * gates_dot[:, 3 * width :]
+        of_input, of_forget, of_cell, of_output = jnp.split(by_gates * gates_dot, 4, axis=-1)
+        cell_dot = f * cell_dot + of_input + of_forget + of_cell
+        new = by_cell * cell_dot + of_output
         state_dot = (cell_dot, new.astype(hidden_dot.dtype))
         return state_dot, state_dot[1]
 
-    end_dot, hidden_dot = jax.lax.scan(linear, start_dot, (fixed, by_gates, by_output, by_cell, f))
+    end_dot, hidden_dot = jax.lax.scan(linear, start_dot, (fixed, by_gates, by_cell, f))
     return (hidden, end), (hidden_dot, end_dot)
 
 
@@ -97,7 +98,7 @@ class LSTMLayer(nn.Module):
         bias = self.param("bias", forget_bias, (4 * width,))
         x, kernel, recurrent, bias = promote_dtype(x, kernel, recurrent, bias, dtype=jnp.dtype(self.dtype))
         # One product for all steps; inside the scan only what depends on the step before is left.
-        inputs = rows_by_matrix(jnp.swapaxes(x, 0, 1), kernel) + bias[None, None, :]  # [T, B, 4H]
+        inputs = add_bias(rows_by_matrix(jnp.swapaxes(x, 0, 1), kernel), bias)  # [T, B, 4H]
         if lengths is None:
             hidden, state = lstm_scan(inputs, recurrent, state)
             return jnp.swapaxes(hidden, 0, 1), state

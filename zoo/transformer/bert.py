@@ -14,6 +14,7 @@ from zoo.infilling import Order, infill
 from zoo.losses import token_nll
 from zoo.model import Array, Batch, Extra, Metrics, Params, Phase
 from zoo.nn.attention import full_attention
+from zoo.nn.dense import Dense
 from zoo.nn.norm import LayerNorm
 from zoo.tokens import DROPOUT
 from zoo.transformer.decoder import check_heads
@@ -145,7 +146,7 @@ class Block(nn.Module):
     def __call__(self, x: Array, lengths: Array, *, train: bool) -> Array:
         """x [B, T, D] -> [B, T, D]."""
         dtype = jnp.dtype(self.dtype)
-        dense = partial(nn.Dense, kernel_init=nn.initializers.truncated_normal(0.02), dtype=dtype)
+        dense = partial(Dense, kernel_init=nn.initializers.truncated_normal(0.02), dtype=dtype)
         norm = partial(LayerNorm, epsilon=EPSILON, dtype=dtype)
         drop = partial(nn.Dropout(self.dropout), deterministic=not train)
         parts = jnp.split(dense(3 * self.width, name="qkv")(x), 3, axis=-1)
@@ -181,7 +182,7 @@ class Encoder(nn.Module):
         for index in range(self.layers):
             block = Block(self.heads, self.width, self.inner, self.dropout, self.dtype, name=f"blocks_{index}")
             x = block(x, lengths, train=train)
-        x = nn.gelu(nn.Dense(self.width, kernel_init=small, dtype=dtype, name="transform")(x), approximate=False)
+        x = nn.gelu(Dense(self.width, kernel_init=small, dtype=dtype, name="transform")(x), approximate=False)
         logits = embed.attend(norm(name="norm")(x))[..., : self.vocabulary]
         bias = self.param("bias", nn.initializers.zeros, (self.vocabulary,))
         return logits + bias.astype(logits.dtype)[None, None, :]

@@ -9,6 +9,7 @@ import jax.numpy as jnp
 from zoo.errors import UserError
 from zoo.model import Array, Batch, Carry, Extra, Params
 from zoo.nn.attention import cached_attention, causal_attention, write_row
+from zoo.nn.dense import Dense
 from zoo.nn.norm import LayerNorm
 
 
@@ -31,10 +32,10 @@ class Block(nn.Module):
         dtype = jnp.dtype(self.dtype)
         self.norm_1 = LayerNorm(epsilon=self.epsilon, dtype=dtype)
         self.norm_2 = LayerNorm(epsilon=self.epsilon, dtype=dtype)
-        self.qkv = nn.Dense(3 * self.width, kernel_init=small, dtype=dtype)
-        self.project = nn.Dense(self.width, kernel_init=smaller, dtype=dtype)
-        self.expand = nn.Dense(self.inner, kernel_init=small, dtype=dtype)
-        self.contract = nn.Dense(self.width, kernel_init=smaller, dtype=dtype)
+        self.qkv = Dense(3 * self.width, kernel_init=small, dtype=dtype)
+        self.project = Dense(self.width, kernel_init=smaller, dtype=dtype)
+        self.expand = Dense(self.inner, kernel_init=small, dtype=dtype)
+        self.contract = Dense(self.width, kernel_init=smaller, dtype=dtype)
         self.drop = nn.Dropout(self.dropout)
         shape = (self.heads, self.distances or 0, self.width // self.heads)
         self.distance = None if self.distances is None else self.param("distance", small, shape)
@@ -98,7 +99,7 @@ class Decoder(nn.Module):
         ]  # fmt: skip
         self.norm = LayerNorm(epsilon=self.epsilon, dtype=dtype)
         if not self.tied:
-            self.unembed = nn.Dense(self.vocabulary, use_bias=False, kernel_init=small, dtype=dtype)
+            self.unembed = Dense(self.vocabulary, use_bias=False, kernel_init=small, dtype=dtype)
 
     def __call__(self, tokens: Array, *, train: bool = False) -> Array:
         """tokens [B, T] -> logits [B, T, V]."""

@@ -11,6 +11,7 @@ import numpy as np
 from zoo import decoding, tokens
 from zoo.model import Array, Batch, Carry, Extra, Params, Phase
 from zoo.nn.attention import skew, write_row
+from zoo.nn.dense import Dense
 from zoo.nn.norm import LayerNorm
 from zoo.transformer.decoder import check_heads
 
@@ -106,7 +107,7 @@ class Block(nn.Module):
 
     def setup(self):
         small, dtype = nn.initializers.normal(0.02), jnp.dtype(self.dtype)
-        dense = lambda width, bias: nn.Dense(width, use_bias=bias, kernel_init=small, dtype=dtype)
+        dense = lambda width, bias: Dense(width, use_bias=bias, kernel_init=small, dtype=dtype)
         self.query, self.key_value = dense(self.width, False), dense(2 * self.width, False)
         self.distance, self.project = dense(self.width, False), dense(self.width, False)
         self.expand, self.contract = dense(self.inner, True), dense(self.width, True)
