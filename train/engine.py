@@ -12,7 +12,7 @@ import numpy as np
 
 from train.checkpoint import difference_of
 from train.config import Config, with_member
-from train.optim import build_all
+from train.optim import TAME, build_all, for_player
 from train.placement import (
     Placement,
     averaging,
@@ -35,11 +35,13 @@ def learner_of(config: Config) -> Learner:
     """The learner that a config describes. Cheap: under ``vmap`` each member of a population makes its own."""
     players = tuple(dict.fromkeys(phase.player for phase in config.model.phases))
     steps = config.options.steps or 1
+    rules = {player: for_player(config.optim, config.players.get(player)).rule for player in players}
     return Learner(
         model=config.model,
         optimizers=build_all(config.optim, config.players, players=players, steps=steps),
         ema=config.ema,
         accumulate=config.options.accumulate,
+        tame=frozenset(player for player, rule in rules.items() if rule in TAME),
     )
 
 

@@ -59,6 +59,10 @@ def for_player(optim: Optim, change: PlayerOptim | None) -> Optim:
     return replace(optim, **named)
 
 
+TAME = frozenset({"adam", "adamw", "sgd", "rmsprop"})
+"""Rules that move each parameter by itself: of finite gradients whose squares are finite they make finite updates."""
+
+
 def learning_rate(optim: Optim, steps: int) -> "optax.Schedule":
     """step -> learning rate: linear warm-up, then constant, cosine (Loshchilov & Hutter 2017, eq. 5) or linear."""
     import optax

@@ -151,7 +151,7 @@ def test_pictures_with_a_nan_are_one_line(tmp_path, capsys):
 
 def test_a_rate_that_explodes_is_one_line(tmp_path, capsys):
     result = here([*words("gpt", tmp_path / "run"), "--optim.learning-rate", 1e30], capsys)
-    one_line(result, "NaN or Inf", "step 1, phase gpt", "there is no checkpoint yet")
+    one_line(result, "NaN or Inf", "step 2, phase gpt", "there is no checkpoint yet")
 
 
 def test_a_state_with_a_nan_is_not_saved(tmp_path):
