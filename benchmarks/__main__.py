@@ -63,6 +63,13 @@ def parser() -> argparse.ArgumentParser:
     aot.add_argument("--models", nargs="+", default=["all"], metavar="NAME", help="default all of the catalogue")
     aot.add_argument("--parallel", type=words, default=["jit", "fsdp"], metavar="MODE,...", help="default jit,fsdp")
     aot.add_argument("--batch", type=int, metavar="N", help="examples a chip (default the most that fit)")
+    aot.add_argument(
+        "--effort",
+        type=float,
+        default=-1.0,
+        metavar="E",
+        help="of the compiler for speed, -1 to 1 (default -1: soonest)",
+    )
     aot.add_argument("--out", default=RESULTS / "aot", type=Path, metavar="DIR")
     readme = commands.add_parser("readme", help="write the READMEs' tables and the plot from the results")
     readme.set_defaults(run=lambda _: write_all())
@@ -121,11 +128,13 @@ def run_aot(arguments: argparse.Namespace) -> None:
 
     if arguments.batch is not None and arguments.batch < 1:
         raise UserError(f"--batch {arguments.batch}: it must be at least 1")
+    if not -1 <= arguments.effort <= 1:
+        raise UserError(f"--effort {arguments.effort:g}: it must be from -1 to 1")
     names = list(CATALOG) if arguments.models == ["all"] else arguments.models
     for name in names:
         entry(name)  # UserError for a name that is none
     for topology in arguments.topology:
-        run(topology, names, arguments.parallel, arguments.out, batch=arguments.batch)
+        run(topology, names, arguments.parallel, arguments.out, batch=arguments.batch, effort=arguments.effort)
 
 
 if __name__ == "__main__":

@@ -46,18 +46,28 @@ MOST = 64
 """Examples a chip to begin with, where a recipe's batch is larger, which is then meant for many chips."""
 
 
-def run(topology: str, names: list[str], modes: list[str], out: Path, *, batch: int | None = None) -> None:
+LEAST = -1.0
+
+
+def run(
+    topology: str, names: list[str], modes: list[str], out: Path, *, batch: int | None = None, effort: float = LEAST
+) -> None:
     """Compiles, writes ``out/TOPOLOGY.jsonl`` a line at a time, prints a line each and one about all.
 
-    ``batch``: examples on each chip; None is the recipe's batch, halved until it fits.
+    ``batch``: examples on each chip; None is the recipe's batch, halved until it fits. ``effort``: of the compiler for
+    the program's speed, from -1 to 1. The least takes a third of the time, most of which goes into instructions that
+    nobody will run; what a chip holds and sends is decided before.
     """
+    import jax
+
     kind, devices = chips_of(topology)
+    jax.config.update("jax_exec_time_optimization_effort", effort)
     file = out / f"{topology.replace(':', '-')}.jsonl"
     out.mkdir(parents=True, exist_ok=True)
     lines, done = {(old["model"], old["parallel"]): old for old in read(file)}, []
     for name in names:
         for mode in modes:
-            line = {"model": name, "parallel": mode, "topology": topology} | describe(
+            line = {"model": name, "parallel": mode, "topology": topology, "effort": effort} | describe(
                 name, mode, devices, CHIPS[kind], batch
             )
             lines[name, mode] = line

@@ -14,6 +14,7 @@ from benchmarks.aot import CHIPS, fewer, show, summary, too_large
         (["--topology", "v9z:2x2"], "the chips are v5e, v6e, v5p"),
         (["--models", "dcgam"], "did you mean dcgan"),
         (["--batch", "0"], "at least 1"),
+        (["--effort", "2"], "from -1 to 1"),
         (["--topology", "v5e:2x2"], "libtpu compiles for TPUs"),
     ],
 )
