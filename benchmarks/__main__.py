@@ -1,5 +1,5 @@
-"""``python -m benchmarks quality | speed | compare | doctor | aot | readme``: how good, how fast,
-how large; and the README's tables of it."""
+"""``python -m benchmarks quality | speed | compare | profile | doctor | aot | readme``: how good,
+how fast, how large; and the README's tables of it."""
 
 import argparse
 import os
@@ -54,6 +54,12 @@ def parser() -> argparse.ArgumentParser:
     compare.set_defaults(run=run_compare)
     compare.add_argument("old", type=Path, metavar="OLD", help="a file of results, or a folder of them")
     compare.add_argument("new", type=Path, metavar="NEW")
+    profile = commands.add_parser("profile", help="where the time of a row's step goes, on both sides")
+    profile.set_defaults(run=run_profile)
+    profile.add_argument("rows", nargs="+", metavar="ROW", help="training rows of speed")
+    profile.add_argument("--suite", choices=("cpu", "gpu"), default="cpu")
+    profile.add_argument("--peer", default="eager", metavar="MODE", help="PyTorch's mode (default eager)")
+    profile.add_argument("--out", type=Path, metavar="DIR", help="default results/DEVICE/profiles")
     doctor = commands.add_parser("doctor", help="why a run is as slow as it is", add_help=False)
     doctor.set_defaults(run=run_doctor)
     doctor.add_argument("words", nargs=argparse.REMAINDER, metavar="NAME ...", help="as for zoo-train")
@@ -104,6 +110,21 @@ def run_speed(arguments: argparse.Namespace) -> None:
         arguments.suite, arguments.rows, arguments.peers, QUICK if arguments.quick else Method(), arguments.out,
         quick=arguments.quick, missing=arguments.missing, minutes=minutes,
     )  # fmt: skip
+
+
+def run_profile(arguments: argparse.Namespace) -> None:
+    from benchmarks.machine import facts_apart
+    from benchmarks.profile import page
+    from benchmarks.results import slug
+    from benchmarks.workloads import WORKLOADS
+
+    rows = [one.name for one in WORKLOADS if one.kind == "train" and arguments.suite in one.suites]
+    for name in arguments.rows:
+        if name not in rows:
+            raise UserError(f"no training row is called {name!r}; the rows are {', '.join(rows)}")
+    out = arguments.out or RESULTS / slug(facts_apart()["device"]) / "profiles"
+    for name in arguments.rows:
+        print(page(name, arguments.suite, arguments.peer, out), flush=True)
 
 
 def run_compare(arguments: argparse.Namespace) -> int:
