@@ -30,7 +30,8 @@ def test_instructions_of_a_program():
 
 def side(step, *operations):
     keys = ("name", "ms", "times", "shape", "where")
-    return json.dumps({"device": "cpu", "step": step, "operations": [dict(zip(keys, one, strict=True)) for one in operations]})
+    rows = [dict(zip(keys, one, strict=True)) for one in operations]
+    return json.dumps({"device": "cpu", "step": step, "operations": rows})
 
 
 def test_what_was_tried_stays_on_the_page(tmp_path, monkeypatch):
