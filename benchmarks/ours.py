@@ -2,6 +2,7 @@
 
 import dataclasses
 import functools
+import math
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -20,11 +21,13 @@ from zoo.model import SequenceModel
 
 
 class Training:
-    """``turn()`` is one dispatch of ``dispatch`` steps; nothing waits but ``wait()``."""
+    """``turn()`` is whole cycles of the model's phases, in dispatches of ``dispatch`` steps; nothing waits but
+    ``wait()``."""
 
     def __init__(self, workload: Workload, suite: Suite, dispatch: int, seed: int = 0, *, folder: Path | None = None):
         config = default_config(workload.preset)
-        self.units = workload.units * dispatch
+        self.steps = math.lcm(workload.cycle, dispatch)
+        self.units = workload.units * self.steps
         config = dataclasses.replace(
             config, model=workload.model(suite), optim=plain(config.optim), ema={},
             options=dataclasses.replace(config.options, batch_size=workload.batch, steps=1_000_000, seed=seed),
@@ -36,6 +39,11 @@ class Training:
         self.state, self.at, self.dispatch = self.engine.init(), 0, dispatch
 
     def turn(self) -> None:
+        for _ in range(self.steps // self.dispatch):
+            self.step()
+
+    def step(self) -> None:
+        """One dispatch."""
         inputs = self.engine.inputs(self.loaders, self.at, self.dispatch)
         self.state, self.report = self.engine.compiled(self.state, self.tables, inputs)
         self.at += self.dispatch

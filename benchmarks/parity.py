@@ -1,4 +1,4 @@
-"""The same curve: both sides train from the same weights on the same batches, and their losses fall alike."""
+"""The same curve: both sides train from the same weights on the same batches and noise, and their losses fall alike."""
 
 from typing import Any
 
@@ -6,37 +6,46 @@ import jax
 import numpy as np
 
 from benchmarks import ours, theirs
+from benchmarks.draws import draws_of
 from benchmarks.workloads import Workload
 
-STEPS, TAIL = 200, 50
+STEPS, TAIL = 200, 4  # the last quarter is a curve's end
 
 
 def curves(workload: Workload, seed: int) -> tuple[dict[str, np.ndarray], dict[str, np.ndarray]]:
-    """({player: losses [STEPS]} of ours, the same of PyTorch's): same weights, same batches, noise of their own."""
+    """({phase: its losses on the steps that are its own} of ours, the same of PyTorch's)."""
     mine = ours.Training(workload, "cpu", 1, seed)
     its = theirs.Training(workload, "cpu", "eager", (mine.state.params, mine.state.extra))
+    model, key = workload.model("cpu"), mine.state.key
+    draws = jax.jit(
+        lambda step: {
+            name: draws_of(workload.preset, model, name, jax.random.fold_in(key, step), workload.batch)
+            for name in its.phases
+        }
+    )
     tables, found = workload.tables(mine.engine.config.model), ({}, {})
     for step in range(STEPS):
         rows = mine.loaders[0].indices(step)
-        mine.turn()
+        mine.step()
         ours_now = jax.device_get(mine.report[0])
-        theirs_now = its.step(theirs.batch_of(tables, rows, its.device))
-        for player in its.twin.players:
-            found[0].setdefault(player, []).append(float(ours_now[f"{player}/loss"][0]))
-            found[1].setdefault(player, []).append(float(theirs_now[player]))
-    return tuple({player: np.array(values) for player, values in side.items()} for side in found)  # type: ignore[return-value]
+        noise = jax.tree.map(lambda leaf: theirs.tensor_of(leaf, its.device), draws(step))
+        theirs_now = its.step(theirs.batch_of(tables, rows, its.device), noise.get)
+        for phase, loss in theirs_now.items():
+            found[0].setdefault(phase, []).append(float(ours_now[f"{phase}/loss"][0]))
+            found[1].setdefault(phase, []).append(float(loss))
+    return tuple({phase: np.array(values) for phase, values in side.items()} for side in found)  # type: ignore[return-value]
 
 
 def parity(workload: Workload, seeds: range) -> dict[str, dict[str, Any]]:
-    """{player: both sides' first and last losses, means over the seeds, and the standard error of how far apart they
+    """{phase: both sides' first and last losses, means over the seeds, and the standard error of how far apart they
     end}."""
     runs = [curves(workload, seed) for seed in seeds]
     found = {}
-    for player in runs[0][0]:
-        sides = [np.array([run[side][player] for run in runs]) for side in (0, 1)]  # [seed, step]
-        ends = [side[:, -TAIL:].mean(1) for side in sides]
+    for phase in runs[0][0]:
+        sides = [np.array([run[side][phase] for run in runs]) for side in (0, 1)]  # [seed, step]
+        ends = [side[:, -(side.shape[1] // TAIL) :].mean(1) for side in sides]
         spread = np.sqrt(sum(end.var(ddof=1) / len(end) for end in ends))
-        found[player] = {
+        found[phase] = {
             "first": [float(side[:, 0].mean()) for side in sides],
             "last": [float(end.mean()) for end in ends],
             "spread": float(spread),

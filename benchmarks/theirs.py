@@ -16,12 +16,20 @@ from benchmarks.ours import plain
 from benchmarks.twins.dcgan import DCGAN
 from benchmarks.twins.gpt import GPT
 from benchmarks.twins.lstm import LSTM
+from benchmarks.twins.stylegan2 import StyleGAN2
 from benchmarks.twins.vae import VAE
+from benchmarks.twins.wgan import WGAN
 from benchmarks.workloads import Suite, Workload
 from train.config import default_config
 from train.optim import Optim, for_player
 
-TWINS = {"dcgan": DCGAN, "vae": VAE, "vae-conv": VAE, "gpt": GPT, "gpt2": GPT, "lstm": LSTM}
+TWINS = {
+    "dcgan": DCGAN, "wgan-gp": WGAN, "stylegan2": StyleGAN2, "vae": VAE, "vae-conv": VAE, "gpt": GPT, "gpt2": GPT,
+    "music-transformer": GPT, "lstm": LSTM,
+}  # fmt: skip
+
+# preset -> keywords of its twin: other forms of the same mathematics, each tried where it is added to a mode by "+".
+FORMS: Mapping[str, tuple[str, ...]] = {"stylegan2": ("grouped", "sliced")}
 
 # mode -> what torch.compile is told; None is eager.
 COMPILE: Mapping[str, Mapping[str, Any] | None] = {
@@ -45,20 +53,36 @@ def compilers(suite: Suite) -> list[str]:
     return ["compile"] if suite == "cpu" else ["compile", "reduce-overhead"]
 
 
-def twin_of(workload: Workload, suite: Suite, weights: tuple[Any, Any] | None = None) -> Any:
-    """The twin with these (params, extra), or with fresh ones of our model."""
+def forms(workload: Workload) -> tuple[str, ...]:
+    """What else is worth a try, in any mode."""
+    return FORMS.get(workload.preset, ())
+
+
+def twin_of(workload: Workload, suite: Suite, forms: list[str], weights: tuple[Any, Any] | None = None) -> Any:
+    """The twin in these forms, with these (params, extra) or with fresh ones of our model."""
     model = workload.model(suite)
     params, extra = jax.device_get(weights or jax.jit(model.init)(jax.random.key(0)))
-    return TWINS[workload.preset](model, params, extra)
+    return TWINS[workload.preset](model, params, extra, **dict.fromkeys(forms, True))
+
+
+def read_mode(mode: str) -> tuple[str, dict[str, Any], list[str]]:
+    """A mode: what torch.compile is told, how the memory lies, and forms of the twin, with "+" between them."""
+    kind, *how = mode.split("+")
+    memory = {"memory_format": torch.channels_last} if "channels_last" in how else {}
+    return kind, memory, [form for form in how if form != "channels_last"]
 
 
 def batch_of(tables: Mapping[str, Any], rows: Any, device: torch.device) -> dict[str, torch.Tensor]:
     """A batch on the device, in PyTorch's layout."""
-    found = {}
-    for name, table in tables.items():
-        value = torch.tensor(table[rows], device=device)
-        found[name] = value.permute(0, 3, 1, 2).contiguous() if name == "image" else value.long()
-    return found
+    return {name: tensor_of(table[rows], device) for name, table in tables.items()}
+
+
+def tensor_of(array: Any, device: torch.device) -> torch.Tensor:
+    """Pictures [B, H, W, C] as [B, C, H, W], indices as long ones."""
+    value = torch.tensor(np.asarray(array), device=device)
+    if value.ndim == 4:
+        return value.permute(0, 3, 1, 2).contiguous()
+    return value if value.is_floating_point() else value.long()
 
 
 class Pictures(Dataset):
@@ -75,31 +99,35 @@ class Pictures(Dataset):
 
 
 class Training:
-    """``turn()`` is one step: every player's loss, gradients and fused optimizer."""
+    """``turn()`` is a cycle of steps, each of which has the loss, gradients and fused optimizer of the phases that are
+    due."""
 
     def __init__(
         self, workload: Workload, suite: Suite, mode: str, weights: tuple[Any, Any] | None = None, *,
         folder: Path | None = None,
     ):  # fmt: skip
-        kind, _, layout = mode.partition("+")
+        kind, memory, forms = read_mode(mode)
         self.device = torch.device("cuda" if suite == "gpu" else "cpu")
-        self.twin, self.units = twin_of(workload, suite, weights), workload.units
-        self.batch_size, self.amp = workload.batch, amp(suite)
-        memory = {"memory_format": torch.channels_last} if layout else {}
+        self.twin, self.cycle, self.at = twin_of(workload, suite, forms, weights), workload.cycle, 0
+        self.phases = {phase.name or phase.player: phase for phase in workload.model(suite).phases}
+        self.batch_size, self.amp, self.units = workload.batch, amp(suite), workload.units * workload.cycle
         for module in self.twin.modules.values():
             module.to(self.device, **memory).train()
-        self.to_layout = lambda value: value.to(**memory) if layout and value.ndim == 4 else value.contiguous()
+        self.to_layout = lambda value: value.to(**memory) if memory and value.ndim == 4 else value.contiguous()
         self.batches = self.from_file(workload, folder) if workload.pipeline else self.resident(workload, suite)
         config = default_config(workload.preset)
-        self.optimizers = {
-            player: optimizer(plain(for_player(config.optim, config.players.get(player))), self.twin.modules[player])
-            for player in self.twin.players
+        optim = {player: for_player(config.optim, config.players.get(player)) for player in self.twin.modules}
+        self.clip = {player: its.clip for player, its in optim.items()}
+        self.parameters = {
+            player: [leaf for leaf in module.parameters() if leaf.requires_grad]
+            for player, module in self.twin.modules.items()
         }
-        self.clip = {player: for_player(config.optim, config.players.get(player)).clip for player in self.twin.players}
-        self.losses = {player: compiled(getattr(self.twin, f"{player}_loss"), kind) for player in self.twin.players}
+        self.optimizers = {player: optimizer(plain(its), self.parameters[player]) for player, its in optim.items()}
+        compile_parts(self.twin, kind)
 
     def turn(self) -> None:
-        self.step(next(self.batches))
+        for _ in range(self.cycle):
+            self.step(next(self.batches))
 
     def resident(self, workload: Workload, suite: Suite) -> Iterator[dict[str, torch.Tensor]]:
         """Four batches that stay on the device, without end."""
@@ -121,39 +149,46 @@ class Training:
                 image = pixels.to(self.device, non_blocking=gpu).permute(0, 3, 1, 2).float().div(127.5).sub(1)
                 yield {"image": self.to_layout(image)}
 
-    def step(self, batch: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:
-        """The losses, each before its own update."""
+    def step(
+        self, batch: Mapping[str, torch.Tensor], draw: Callable[[str], Any] | None = None
+    ) -> dict[str, torch.Tensor]:
+        """{phase that was due: its loss before its own update}. ``draw``: what phases draw, if not the twin's own."""
         found = {}
-        for player in self.twin.players:
-            noise, parameters = self.twin.noise(self.batch_size, self.device), self.parameters(player)
-            with self.amp():
-                loss = self.losses[player](batch, noise)
-            self.optimizers[player].zero_grad(set_to_none=True)
-            loss.backward(inputs=parameters)
-            if self.clip[player] is not None:
-                torch.nn.utils.clip_grad_norm_(parameters, self.clip[player], foreach=True)
-            self.optimizers[player].step()
-            found[player] = loss.detach()
-        self.out = loss
+        for name, phase in self.phases.items():
+            if self.at % phase.every == 0:
+                draws = draw(name) if draw else self.twin.draws(name, self.batch_size, self.device)
+                found[name] = self.out = self.update(phase.player, getattr(self.twin, f"{name}_loss"), batch, draws)
+        self.at += 1
         return found
 
-    def parameters(self, player: str) -> list[torch.Tensor]:
-        return [leaf for leaf in self.twin.modules[player].parameters() if leaf.requires_grad]
+    def update(self, player: str, loss_of: Callable[..., torch.Tensor], batch: Any, draws: Any) -> torch.Tensor:
+        """The loss, after which its player has taken a step. Compiled backward passes compute the gradients of whatever
+        wants one, hence nobody else does."""
+        for other, leaves in self.parameters.items():
+            for leaf in leaves:
+                leaf.requires_grad_(other == player)
+        with self.amp():
+            loss = loss_of(batch, draws)
+        self.optimizers[player].zero_grad(set_to_none=True)
+        loss.backward(inputs=self.parameters[player])
+        if self.clip[player] is not None:
+            torch.nn.utils.clip_grad_norm_(self.parameters[player], self.clip[player], foreach=True)
+        self.optimizers[player].step()
+        return loss.detach()
 
     def wait(self) -> None:
         if self.device.type == "cuda":
             torch.cuda.synchronize()
-        self.out.detach().float().sum().item()
+        self.out.sum().item()
 
 
 class Sampling:
     """``turn()`` draws one batch, in inference mode."""
 
     def __init__(self, workload: Workload, suite: Suite, mode: str, *, folder: Path | None = None):
-        kind, _, layout = mode.partition("+")
+        kind, memory, forms = read_mode(mode)
         self.device = torch.device("cuda" if suite == "gpu" else "cpu")
-        self.twin, self.units, self.amp = twin_of(workload, suite), workload.units, amp(suite)
-        memory = {"memory_format": torch.channels_last} if layout else {}
+        self.twin, self.units, self.amp = twin_of(workload, suite, forms), workload.units, amp(suite)
         for module in self.twin.modules.values():
             module.to(self.device, **memory).eval()
         if hasattr(self.twin, "decode"):
@@ -179,6 +214,12 @@ def compiled(function: Callable, kind: str) -> Callable:
     return function if options is None else torch.compile(function, **options)
 
 
+def compile_parts(twin: Any, kind: str) -> None:
+    """Those of the twin's methods that torch.compile can have."""
+    for name in twin.compiles:
+        setattr(twin, name, compiled(getattr(twin, name), kind))
+
+
 def amp(suite: Suite) -> Callable[[], Any]:
     """bfloat16 where products are, float32 elsewhere; on a CPU all is float32."""
     if suite == "cpu":
@@ -186,9 +227,8 @@ def amp(suite: Suite) -> Callable[[], Any]:
     return lambda: torch.autocast("cuda", torch.bfloat16)
 
 
-def optimizer(optim: Optim, module: torch.nn.Module) -> torch.optim.Optimizer:
+def optimizer(optim: Optim, parameters: list[torch.Tensor]) -> torch.optim.Optimizer:
     """The recipe's rule in PyTorch's fused form."""
-    parameters = [leaf for leaf in module.parameters() if leaf.requires_grad]
     common: Any = {"lr": optim.learning_rate, "betas": (optim.b1, optim.b2), "eps": optim.eps, "fused": True}
     if optim.rule == "adam":
         return torch.optim.Adam(parameters, **common)

@@ -1,7 +1,8 @@
 """What is timed: whole training and sampling steps of catalogue models, on random data that lives on the device."""
 
+import math
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, Literal
@@ -55,6 +56,11 @@ class Workload:
         return create(self.preset, **{**self.fields, "dtype": dtype, **fields})
 
     @property
+    def cycle(self) -> int:
+        """Steps after which every phase has had its share: what is timed are whole cycles."""
+        return math.lcm(*(phase.every for phase in self.model("cpu").phases))
+
+    @property
     def units(self) -> int:
         """Images or tokens of one step."""
         return self.batch * self.length
@@ -98,6 +104,7 @@ def example(tables: Mapping[str, jax.Array], index: jax.Array) -> dict[str, jax.
 
 PICTURES = 4096  # of a row that reads a file
 CHAR = {"vocabulary": 65, "context": 256, "layers": 6, "heads": 6, "width": 384}
+MUSIC = {"context": 2048, "heads": 8, "width": 512, "inner": 1024}  # as long as the paper's performances
 SMALL = {"vocabulary": 65, "context": 128, "layers": 4, "heads": 4, "width": 128}
 
 
@@ -106,6 +113,12 @@ def decode(name: str, preset: str, fields: Mapping[str, Any], batch: int, length
         name=f"{name}-decode-{batch}", preset=preset, kind="sample", batch=batch, fields=fields, length=length,
         unit="tokens", **more,
     )  # fmt: skip
+
+
+def both(name: str, preset: str, batch: int, fields: Mapping[str, Any], **more: Any) -> tuple[Workload, Workload]:
+    """Training, and sampling from the same model."""
+    train = Workload(name=name, preset=preset, kind="train", batch=batch, fields=fields, **more)
+    return train, replace(train, name=f"{name}-sample", kind="sample")
 
 
 GPU: Any = {"suites": ("gpu",)}
@@ -120,6 +133,12 @@ WORKLOADS = (
     ),
     Workload(name="dcgan-64", preset="dcgan", kind="train", batch=32, fields={"image_size": 64}, **CPU),
     Workload(name="dcgan-64", preset="dcgan", kind="train", batch=128, fields={"image_size": 64}, **GPU),
+    *both("wgan-gp-64", "wgan-gp", 16, {"width": 16}, **CPU),
+    *both("wgan-gp-64", "wgan-gp", 64, {}, **GPU),
+    *both("stylegan2-64", "stylegan2", 8, {"image_size": 64, "base": 2048, "widest": 256}, **CPU),
+    *both("stylegan2-64", "stylegan2", 32, {"image_size": 64}, **GPU),
+    Workload(name="stylegan2-128", preset="stylegan2", kind="train", batch=32, fields={"image_size": 128}, **GPU),
+    Workload(name="stylegan2-256", preset="stylegan2", kind="train", batch=16, fields={"image_size": 256}, **GPU),
     Workload(name="vae", preset="vae", kind="train", batch=100, quick=True, small=True),
     Workload(
         name="vae-conv-64", preset="vae-conv", kind="train", batch=64, fields={"image_size": 64, "flow": 0},
@@ -138,11 +157,20 @@ WORKLOADS = (
         name="gpt-small", preset="gpt", kind="train", batch=12, length=64, unit="tokens", small=True,
         fields={**SMALL, "context": 64},
     ),
+    Workload(
+        name="music-transformer", preset="music-transformer", kind="train", batch=4, length=512, unit="tokens", **CPU
+    ),
+    Workload(
+        name="music-transformer", preset="music-transformer", kind="train", batch=16, length=2048, unit="tokens",
+        fields=MUSIC, **GPU,
+    ),
     Workload(name="gpt2", preset="gpt2", kind="train", batch=64, length=1024, unit="tokens", fields=GPT2, **GPU),
     Workload(name="dcgan-64-sample", preset="dcgan", kind="sample", batch=64, fields={"image_size": 64}),
     Workload(name="vae-sample", preset="vae", kind="sample", batch=100),
     *(decode("gpt-small", "gpt", SMALL, batch, 100) for batch in BATCHES),
     *(decode("lstm-2x512", "lstm", {"vocabulary": 65, "width": 512, "layers": 2}, batch, 100) for batch in BATCHES),
+    *(decode("music-transformer", "music-transformer", {}, batch, 100, **CPU) for batch in BATCHES[:2]),
+    *(decode("music-transformer", "music-transformer", MUSIC, batch, 512, **GPU) for batch in BATCHES[:2]),
     *(decode("gpt2", "gpt2", GPT2, batch, 512, **GPU) for batch in BATCHES),
 )  # fmt: skip
 

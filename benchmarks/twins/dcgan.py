@@ -8,17 +8,15 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from benchmarks.twins.weights import bias, conv, norm, transpose
+from benchmarks.twins.weights import bias, chw, conv, dense, norm, transpose
 
 
 def generator(tree: Mapping[str, Any], stats: Mapping[str, Any]) -> nn.Sequential:
     """latent [B, Z] -> image [B, C, H, W]."""
     ups = [transpose(tree[name]) for name in sorted(tree, key=number) if name.startswith("ConvTranspose")]
-    first = nn.Linear(*np.shape(tree["Dense_0"]["kernel"]), bias=False)
-    side, channels = 4, ups[0].in_channels
-    kernel = np.asarray(tree["Dense_0"]["kernel"]).reshape(-1, side, side, channels)  # ours comes out as [H, W, C]
-    first.weight.data.copy_(torch.from_numpy(kernel.transpose(3, 1, 2, 0).reshape(-1, kernel.shape[0]).copy()))
-    layers: list[nn.Module] = [first, nn.Unflatten(1, (channels, side, side))]
+    channels = ups[0].in_channels
+    first = dense({"kernel": chw(tree["Dense_0"]["kernel"], channels)})
+    layers: list[nn.Module] = [first, nn.Unflatten(1, (channels, 4, 4))]
     for index, up in enumerate(ups):
         name = f"BatchNorm_{index}"
         layers += [norm(tree[name], stats[name]), nn.ReLU(inplace=True), up]
@@ -45,10 +43,9 @@ def number(name: str) -> tuple[str, int]:
 
 
 class DCGAN:
-    """The phases of a training step, and sampling. ``noise`` is what our loss draws from its key."""
+    """The losses of a training step, and sampling."""
 
-    players = ("critic", "generator")
-    images = True
+    compiles = ("critic_loss", "generator_loss")
 
     def __init__(self, model: Any, params: Mapping[str, Any], extra: Mapping[str, Any]):
         self.latent_size = model.latent_size
@@ -57,19 +54,21 @@ class DCGAN:
             "generator": generator(params["generator"], extra["generator"]),
         }
 
-    def noise(self, batch: int, device: torch.device) -> Tensor:
-        """A phase's latents [B, Z]."""
-        return torch.randn(batch, self.latent_size, device=device)
+    def latents(self, n: int, device: torch.device) -> Tensor:
+        return torch.randn(n, self.latent_size, device=device)
 
-    def critic_loss(self, batch: Mapping[str, Tensor], noise: Tensor) -> Tensor:
+    def draws(self, phase: str, batch: int, device: torch.device) -> dict[str, Tensor]:
+        return {"latent": self.latents(batch, device)}
+
+    def critic_loss(self, batch: Mapping[str, Tensor], draws: Mapping[str, Tensor]) -> Tensor:
         with torch.no_grad():
-            fake = self.modules["generator"](noise)
+            fake = self.modules["generator"](draws["latent"])
         on_real, on_fake = self.modules["critic"](batch["image"]), self.modules["critic"](fake)
         return F.softplus(-on_real).mean() + F.softplus(on_fake).mean()
 
-    def generator_loss(self, batch: Mapping[str, Tensor], noise: Tensor) -> Tensor:
+    def generator_loss(self, batch: Mapping[str, Tensor], draws: Mapping[str, Tensor]) -> Tensor:
         del batch
-        return F.softplus(-self.modules["critic"](self.modules["generator"](noise))).mean()
+        return F.softplus(-self.modules["critic"](self.modules["generator"](draws["latent"]))).mean()
 
     def sample(self, n: int, device: torch.device) -> Tensor:
-        return self.modules["generator"](self.noise(n, device))
+        return self.modules["generator"](self.latents(n, device))

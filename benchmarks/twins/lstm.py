@@ -37,17 +37,16 @@ class Network(nn.Module):
 
 
 class LSTM:
-    players = ("lstm",)
-    images = False
+    compiles = ("lstm_loss",)
 
     def __init__(self, model: Any, params: Mapping[str, Any], extra: Mapping[str, Any]):
         self.model = model
         self.modules = {"lstm": Network(params["lstm"], model)}
 
-    def noise(self, batch: int, device: torch.device) -> None:
-        return None
+    def draws(self, phase: str, batch: int, device: torch.device) -> dict[str, Tensor]:
+        return {}
 
-    def lstm_loss(self, batch: Mapping[str, Tensor], noise: None) -> Tensor:
+    def lstm_loss(self, batch: Mapping[str, Tensor], draws: Mapping[str, Tensor]) -> Tensor:
         """Whole windows: every position counts."""
         logits, _ = self.modules["lstm"](batch["tokens"][:, :-1])
         return F.cross_entropy(logits.flatten(0, 1).float(), batch["tokens"][:, 1:].flatten())

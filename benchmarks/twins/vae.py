@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from benchmarks.twins.dcgan import number
-from benchmarks.twins.weights import conv, dense, tensor, transpose
+from benchmarks.twins.weights import chw, conv, dense, tensor, transpose
 
 
 class Encoder(nn.Module):
@@ -35,10 +35,9 @@ def order(name: str) -> tuple[str, int]:
 
 def flattened(kernel: Any, convs: list[nn.Conv2d]) -> np.ndarray:
     """A dense kernel behind convolutions, whose rows are [H, W, C] there and [C, H, W] here."""
-    kernel = np.asarray(kernel)
     if not convs:
-        return kernel  # one channel: the same order
-    return kernel.reshape(4, 4, -1, kernel.shape[1]).transpose(2, 0, 1, 3).reshape(kernel.shape)
+        return np.asarray(kernel)  # one channel: the same order
+    return chw(kernel, convs[-1].out_channels, axis=0)
 
 
 def decoder(tree: Mapping[str, Any], model: Any) -> nn.Sequential:
@@ -48,8 +47,7 @@ def decoder(tree: Mapping[str, Any], model: Any) -> nn.Sequential:
         shape = (model.channels, model.image_size, model.image_size)
         return nn.Sequential(dense(tree["Dense_0"]), nn.ReLU(), dense(tree["Dense_1"]), nn.Unflatten(1, shape))
     first = ups[0].in_channels
-    swap = lambda leaf: np.moveaxis(np.asarray(leaf).reshape(*leaf.shape[:-1], 4, 4, first), -1, -3).reshape(leaf.shape)
-    last = {name: swap(leaf) for name, leaf in tree["Dense_2"].items()}
+    last = {name: chw(leaf, first) for name, leaf in tree["Dense_2"].items()}
     layers: list[nn.Module] = []
     for part in (tree["Dense_0"], tree["Dense_1"], last):
         layers += [dense(part), nn.SiLU()]
@@ -72,8 +70,7 @@ class Network(nn.Module):
 class VAE:
     """Without a flow and with grey pixels: `zoo.vae.vae` as the likelihood papers have it."""
 
-    players = ("vae",)
-    images = True
+    compiles = ("vae_loss",)
     sigma_pace = 10
 
     def __init__(self, model: Any, params: Mapping[str, Any], extra: Mapping[str, Any]):
@@ -82,14 +79,17 @@ class VAE:
         self.latent_size, self.gaussian = model.latent_size, model.likelihood == "gaussian"
         self.modules = {"vae": Network(model, params["vae"])}
 
-    def noise(self, batch: int, device: torch.device) -> Tensor:
-        return torch.randn(batch, self.latent_size, device=device)
+    def latents(self, n: int, device: torch.device) -> Tensor:
+        return torch.randn(n, self.latent_size, device=device)
 
-    def vae_loss(self, batch: Mapping[str, Tensor], noise: Tensor) -> Tensor:
+    def draws(self, phase: str, batch: int, device: torch.device) -> dict[str, Tensor]:
+        return {"latent": self.latents(batch, device)}
+
+    def vae_loss(self, batch: Mapping[str, Tensor], draws: Mapping[str, Tensor]) -> Tensor:
         network = self.modules["vae"]
         x = batch["image"] if self.gaussian else (batch["image"] + 1) / 2
         mean, log_variance = network.encoder(x)
-        output = network.decoder(mean + torch.exp(log_variance / 2) * noise)
+        output = network.decoder(mean + torch.exp(log_variance / 2) * draws["latent"])
         if self.gaussian:
             log_sigma = self.sigma_pace * network.sigma
             nll = ((x - output) * torch.exp(-log_sigma)).square() / 2 + log_sigma + 0.5 * np.log(2 * np.pi)
@@ -100,5 +100,5 @@ class VAE:
         return (nll + kl).mean()
 
     def sample(self, n: int, device: torch.device) -> Tensor:
-        output = self.modules["vae"].decoder(self.noise(n, device))
+        output = self.modules["vae"].decoder(self.latents(n, device))
         return output.clamp(-1, 1) if self.gaussian else torch.tanh(output / 2)

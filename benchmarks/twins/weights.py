@@ -26,7 +26,15 @@ def dense(tree: Tree) -> nn.Linear:
     return layer
 
 
-def conv(tree: Tree, *, stride: int, padding: int) -> nn.Conv2d:
+def chw(leaf: Any, channels: int, *, axis: int = -1) -> np.ndarray:
+    """A leaf one of whose axes is a picture of 4 x 4 pixels, [H, W, C] in our layout: as [C, H, W]."""
+    leaf = np.asarray(leaf)
+    at = axis % leaf.ndim
+    split = leaf.reshape(*leaf.shape[:at], 4, 4, channels, *leaf.shape[at + 1 :])
+    return np.moveaxis(split, at + 2, at).reshape(leaf.shape)
+
+
+def conv(tree: Tree, *, stride: int = 1, padding: int = 0) -> nn.Conv2d:
     side, _, inner, outer = tree["kernel"].shape
     layer = nn.Conv2d(inner, outer, side, stride, padding, bias="bias" in tree)
     layer.weight.data.copy_(tensor(tree["kernel"]).permute(3, 2, 0, 1))

@@ -50,6 +50,12 @@ def test_every_row_has_a_name_of_its_own_and_the_shapes_that_it_says():
                 assert one.length < one.model(suite).context
 
 
+def test_lazy_models_have_rows_whose_turns_are_whole_cycles():
+    cycles = {one.name: one.cycle for one in WORKLOADS if one.kind == "train"}
+    assert cycles["dcgan-64"] == cycles["gpt-char"] == 1
+    assert cycles["wgan-gp-64"] == 5 and cycles["stylegan2-256"] == 16
+
+
 def test_which_rows():
     method = Method()
     assert {row.name for row, _ in rows("cpu", None, method, quick=True)} == {"vae", "lstm-small"}
@@ -133,6 +139,22 @@ def test_modes_are_tried_no_more_often_than_they_must(session, monkeypatch):
         asked.clear()
         speed.measure(session, row(f"lstm-2x512-decode-{batch}"), 1)
         assert asked == ([] if batch == 8 else ["eager", "compile", "reduce-overhead"])
+
+
+def test_forms_of_a_twin_are_tried_one_after_another(session, monkeypatch):
+    pytest.importorskip("torch")
+    asked, session.peers, session.suite = [], None, "cpu"
+    quick = {"eager": 2.0, "eager+grouped": 1.0, "eager+sliced": 3.0, "compile+sliced+grouped": 9.0}
+
+    def trial(session, workload, modes):
+        asked.extend(modes)
+        return {mode: quick.get(mode, 0.5) for mode in modes}
+
+    monkeypatch.setattr(peers, "trial", trial)
+    found = modes_of(session, row("stylegan2-64", "cpu"))
+    eager = ["eager", "eager+channels_last", "eager+grouped", "eager+sliced"]
+    assert asked == [*eager, "compile+sliced", "compile+sliced+grouped"]
+    assert peers.quickest("row", found) == "compile+sliced+grouped"
 
 
 def test_a_mode_that_fails_beside_others_is_tried_again_alone(session, monkeypatch):
@@ -257,6 +279,33 @@ def test_flops_of_a_dense_network_are_six_for_each_weight_and_token():
     attention = 12 * model.layers * model.width * 16  # PaLM's count (Chowdhery et al. 2022, appendix B)
     tokens = 3 * 16
     assert step_flops(model, 3) == pytest.approx((6 * weights + attention) * tokens, rel=0.01)
+
+
+def test_flops_of_a_lazy_phase_are_its_share_of_a_step():
+    """Of each weight and example a phase has four, since nothing asks for the input's gradient."""
+    from zoo.model import Phase
+
+    class Layer:
+        phases = tuple(Phase("layer", lambda params, extra, batch, *_: loss(params, batch), every) for every in (1, 3))
+
+        def init(self, key):
+            return {"layer": jnp.ones((6, 10))}, {}
+
+        def batch_spec(self, size):
+            return {"point": jax.ShapeDtypeStruct((size, 6), jnp.float32)}
+
+    loss = lambda params, batch: ((batch["point"] @ params["layer"]).sum(), ({}, {}))
+    assert step_flops(Layer(), 5) == pytest.approx(4 * 6 * 10 * 5 * (1 + 1 / 3))
+
+
+def test_flops_of_lazy_penalties_fall_with_their_pace():
+    of = lambda **fields: step_flops(tiny("stylegan2", **fields), 4)
+    bare = of(r1=None, path_length=None)
+    for fields, pace in (({"path_length": None}, "penalty_every"), ({"r1": None}, "path_every")):
+        often, seldom = (of(**fields, **{pace: every}) - bare for every in (2, 16))
+        assert often == pytest.approx(8 * seldom) and seldom > 0
+    critic, whole = (step_flops(tiny("wgan-gp", critic_steps=every), 4) for every in (10**9, 1))
+    assert step_flops(tiny("wgan-gp"), 4) == pytest.approx(critic + (whole - critic) / 5)
 
 
 def test_flops_do_not_count_what_forms_add():

@@ -1,14 +1,17 @@
 """Every twin is the model: weights, losses and gradients."""
 
 import pytest
-from tiny import tiny
+from tiny import TINY, tiny
 
-from benchmarks.workloads import WORKLOADS
+from benchmarks.workloads import WORKLOADS, Workload
 
 pytestmark = pytest.mark.reference
 torch = pytest.importorskip("torch")
 
-SMALL = {"dcgan": {}, "vae": {}, "vae-conv": {"flow": 0}, "gpt": {}, "gpt2": {}, "lstm": {}}
+SMALL = {
+    "dcgan": {}, "wgan-gp": {}, "stylegan2": {}, "vae": {}, "vae-conv": {"flow": 0}, "gpt": {}, "gpt2": {},
+    "music-transformer": {}, "lstm": {},
+}  # fmt: skip
 
 
 @pytest.mark.parametrize("preset", SMALL)
@@ -21,6 +24,32 @@ def test_loss_and_gradients_are_those_of_the_twin(preset):
     assert max(found.values()) <= TOLERANCE, found
 
 
+@pytest.mark.parametrize("form", ["grouped", "sliced"])
+def test_forms_of_a_twin_compute_the_same(form, monkeypatch):
+    from functools import partial
+
+    from benchmarks import agree
+
+    monkeypatch.setitem(agree.TWINS, "stylegan2", partial(agree.TWINS["stylegan2"], **{form: True}))
+    found = agree.disagreement("stylegan2", tiny("stylegan2"))
+    assert max(found.values()) <= agree.TOLERANCE, found
+
+
+@pytest.mark.parametrize("preset", ["wgan-gp", "stylegan2"])
+def test_a_turn_is_a_cycle_of_the_phases(preset):
+    from benchmarks import ours, theirs
+
+    workload = Workload(name="tiny", preset=preset, kind="train", batch=4, fields=TINY[preset])
+    its, expected = theirs.Training(workload, "cpu", "eager"), ours.Training(workload, "cpu", 1)
+    for step in range(workload.cycle):
+        due = {phase.name or phase.player for phase in expected.engine.config.model.phases if step % phase.every == 0}
+        assert set(its.step(next(its.batches))) == due
+    assert its.units == expected.units == 4 * workload.cycle > 4
+    its.turn()
+    its.wait()
+    assert its.at == 2 * workload.cycle
+
+
 def test_another_model_is_noticed(monkeypatch):
     from benchmarks.agree import TOLERANCE, disagreement
     from benchmarks.twins import gpt
@@ -29,7 +58,7 @@ def test_another_model_is_noticed(monkeypatch):
     assert max(disagreement("gpt", tiny("gpt")).values()) > TOLERANCE
 
 
-@pytest.mark.parametrize("preset", ["dcgan", "vae", "gpt", "lstm"])
+@pytest.mark.parametrize("preset", ["dcgan", "wgan-gp", "stylegan2", "vae", "gpt", "music-transformer", "lstm"])
 def test_twins_draw_samples(preset):
     import jax
 
@@ -46,13 +75,16 @@ def test_twins_draw_samples(preset):
             assert images.shape[:2] == (3, model.channels) and float(images.abs().max()) <= 1
 
 
-def test_a_twin_decodes_what_it_computes_in_parallel():
+@pytest.mark.parametrize("preset", ["gpt", "music-transformer"])
+def test_a_twin_decodes_what_it_computes_in_parallel(preset):
     import jax
 
+    from benchmarks.agree import shaken
     from benchmarks.theirs import TWINS
 
-    model = tiny("gpt")
-    network = TWINS["gpt"](model, *jax.device_get(model.init(jax.random.key(0)))).modules["gpt"]
+    model = tiny(preset)
+    params, extra = jax.device_get(model.init(jax.random.key(0)))
+    network = TWINS[preset](model, shaken(params, 0), extra).modules[model.player].eval()
     tokens = torch.randint(0, model.vocabulary, (2, 6))
     with torch.inference_mode():
         want = network(tokens)[:, -1]

@@ -1,0 +1,70 @@
+"""What our losses draw from a step's key, by name: a twin that is given the same numbers computes the same losses."""
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+
+from zoo.gan import adversarial, stylegan2
+from zoo.gan.style import style_count
+from zoo.vae import vae
+
+Draws = dict[str, Any]
+
+
+def of_dcgan(model: Any, phase: str, key: jax.Array, n: int) -> Draws:
+    purpose = {"critic": adversarial.CRITIC_LATENTS, "generator": adversarial.GENERATOR_LATENTS}[phase]
+    return {"latent": model.latents(jax.random.fold_in(key, purpose), n)}
+
+
+def of_wgan(model: Any, phase: str, key: jax.Array, n: int) -> Draws:
+    found = of_dcgan(model, phase, key, n)
+    if phase == "critic":
+        found["share"] = jax.random.uniform(jax.random.fold_in(key, adversarial.PENALTY), (n, 1, 1, 1))
+    return found
+
+
+def of_stylegan2(model: Any, phase: str, key: jax.Array, n: int) -> Draws:
+    """Latents, the layer from which the second one's style is taken, each layer's noise; of the path length, which
+    looks at a part of the batch, a random picture too."""
+    if phase == "penalty":
+        return {}
+    if phase == "path_length":
+        key, n = jax.random.fold_in(key, stylegan2.PATH), max(n // model.path_shrink, 1)
+        shape = model.batch_spec(n)["image"].shape
+        return mixed(model, key, n) | {
+            "picture": jax.random.normal(jax.random.fold_in(key, stylegan2.SECOND + 1), shape)
+        }
+    purpose = {"critic": adversarial.CRITIC_LATENTS, "generator": adversarial.GENERATOR_LATENTS}[phase]
+    return mixed(model, jax.random.fold_in(key, purpose), n)
+
+
+def mixed(model: Any, key: jax.Array, n: int) -> Draws:
+    count = style_count(model.image_size)
+    chosen, place = jax.random.split(jax.random.fold_in(key, stylegan2.MIX))
+    cut = jax.random.randint(place, (n,), 1, count)
+    noise, sides = jax.random.fold_in(key, stylegan2.NOISE), [4 * 2 ** ((layer + 1) // 2) for layer in range(count - 1)]
+    return {
+        "latent": model.latents(key, n),
+        "second": model.latents(jax.random.fold_in(key, stylegan2.SECOND), n),
+        "cut": jnp.where(jax.random.uniform(chosen, (n,)) < model.mixing, cut, count),
+        "noise": [
+            jax.random.normal(jax.random.fold_in(noise, layer), (n, side, side, 1)) for layer, side in enumerate(sides)
+        ],
+    }
+
+
+def of_vae(model: Any, phase: str, key: jax.Array, n: int) -> Draws:
+    return {"latent": model.latents(jax.random.fold_in(key, vae.LATENT), n)}
+
+
+# preset -> (model, phase, step's key, batch size) -> draws; the others draw nothing.
+DRAWS: Mapping[str, Callable[..., Draws]] = {
+    "dcgan": of_dcgan, "wgan-gp": of_wgan, "stylegan2": of_stylegan2, "vae": of_vae, "vae-conv": of_vae,
+}  # fmt: skip
+
+
+def draws_of(preset: str, model: Any, phase: str, key: jax.Array, n: int) -> Draws:
+    """Pictures [n, H, W, C], whatever else as the model has it."""
+    return DRAWS[preset](model, phase, key, n) if preset in DRAWS else {}
