@@ -6,12 +6,15 @@ import os
 import sys
 from pathlib import Path
 
+from benchmarks.machine import Busy
 from benchmarks.quality import ROWS, run_row
 from benchmarks.readme import write_all
 from benchmarks.results import RESULTS
 from train.pages import restart_with_large_pages
 from zoo.codecs import CodecError
 from zoo.errors import UserError
+
+TRY_LATER = 75  # EX_TEMPFAIL of sysexits.h
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -20,7 +23,7 @@ def main(argv: list[str] | None = None) -> int:
         return arguments.run(arguments) or 0
     except (UserError, CodecError) as error:
         print(f"benchmarks: {error}", file=sys.stderr)
-        return 2
+        return TRY_LATER if isinstance(error, Busy) else 2
     except KeyboardInterrupt:
         return 130
     except BrokenPipeError:  # as in ... | head

@@ -11,8 +11,14 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
+from zoo.errors import UserError
+
 PACKAGES = ("jax", "jaxlib", "flax", "optax", "numpy", "torch")
 PRESSURE = Path("/proc/pressure/cpu")
+
+
+class Busy(UserError):
+    """Something else computes on this machine: what is timed now would be timed with it."""
 
 
 def device() -> str:

@@ -16,7 +16,7 @@ from typing import Any
 import jax
 import numpy as np
 
-from benchmarks.machine import cpu_pressure, facts_apart, pressure_of
+from benchmarks.machine import Busy, cpu_pressure, facts_apart, pressure_of
 from benchmarks.peers import Method, Session, Suite, agree_ahead, family, modes_of, quickest
 from benchmarks.process import Worker, workers
 from benchmarks.ratios import geometric_mean, ratio
@@ -122,13 +122,11 @@ def undisturbed(session: Session, a: Worker, b: Worker) -> Iterator[tuple[float,
 
 
 def wait_until_quiet(suite: str, patience: float = 60.0) -> float:
-    """The CPU pressure, as soon as it is low. UserError where other work would still be timed with ours."""
+    """The CPU pressure, as soon as it is low. Busy where other work would still be timed with ours."""
     until = time.monotonic() + patience
     while (pressure := cpu_pressure()) > BUSY and suite == "cpu":
         if time.monotonic() > until:
-            raise UserError(
-                f"the machine is busy (CPU pressure {pressure:.0f} %, at most {BUSY:.0f} %): stop what runs"
-            )
+            raise Busy(f"the machine is busy (CPU pressure {pressure:.0f} %, at most {BUSY:.0f} %): stop what runs")
     return pressure
 
 
@@ -140,15 +138,17 @@ def run(
     quick: bool = False, missing: bool = False, minutes: float | None = None,
 ) -> None:  # fmt: skip
     """Measures the rows, writes each as soon as it is known, and prints what came out. A row that fails is told, and
-    the others are measured. ``missing``: only rows that ``out`` has no line of, from this device. ``minutes``: begins
-    no row that would not end by then, if it took as long as the longest so far."""
+    the others are measured; then it is a UserError, Busy where only other work was in the way.
+
+    ``missing``: only rows that ``out`` has no line of, from this device. ``minutes``: begins no row that would not end
+    by then, if it took as long as the longest so far."""
     began, longest = time.monotonic(), 0.0
     todo = rows(suite, names, method, quick=quick)
     if missing:
         here = out / slug(facts_apart()["device"])
         have = {key_of(line) for line in (read_lines(here) if here.is_dir() else [])}
         todo = [(row, dispatch) for row, dispatch in todo if (row.name, row.kind, dispatch) not in have]
-    found, left = [], []
+    found, left, failed = [], [], []
     with tempfile.TemporaryDirectory() as folder:
         session = Session(suite, method, peers, Path(folder))
         jax.config.update("jax_platforms", "cpu")  # this process only counts: its workers want the GPU's memory
@@ -162,6 +162,7 @@ def run(
                 line = row.measure(session) if hasattr(row, "measure") else measure(session, row, dispatch)
             except UserError as error:
                 print(f"{row.name}: {error}", flush=True)
+                failed.append(error)
                 continue
             longest = max(longest, time.monotonic() - start)
             line["took"] = round(time.monotonic() - start, 1)
@@ -173,8 +174,9 @@ def run(
         print(f"geometric mean of {len(single)} training rows, one step a dispatch: {geometric_mean(single):.2f}")
     if left:
         print(f"not begun, for want of time: {', '.join(left)}; --missing goes on with them")
-    if len(found) + len(left) < len(todo):
-        raise UserError(f"{len(todo) - len(found) - len(left)} of {len(todo)} rows failed; they are named above")
+    if failed:
+        kind = Busy if all(isinstance(error, Busy) for error in failed) else UserError
+        raise kind(f"{len(failed)} of {len(todo)} rows failed; they are named above")
 
 
 def rows(suite: Suite, names: list[str] | None, method: Method, *, quick: bool) -> list[tuple[Any, int]]:

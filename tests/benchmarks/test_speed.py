@@ -13,6 +13,7 @@ from benchmarks import peers, speed
 from benchmarks.__main__ import main
 from benchmarks.ceilings import shares, sheet_of
 from benchmarks.flops import decode_bytes, sample_flops, step_flops
+from benchmarks.machine import Busy
 from benchmarks.ours import Training, sampler
 from benchmarks.peers import Method, Session, agree, agree_ahead, modes_of, trials
 from benchmarks.ratios import geometric_mean, ratio
@@ -245,11 +246,25 @@ def test_rows_that_cannot_be_measured_here_are_told(monkeypatch, capsys):
 def test_nothing_is_timed_on_a_busy_machine(monkeypatch):
     monkeypatch.setattr("benchmarks.speed.cpu_pressure", lambda: 42.0)
     wait_until_quiet("gpu")
-    with pytest.raises(UserError, match="42 %"):
+    with pytest.raises(Busy, match="42 %"):
         wait_until_quiet("cpu", patience=0)
     calms_down = iter([42.0, 3.0])
     monkeypatch.setattr("benchmarks.speed.cpu_pressure", lambda: next(calms_down))
     wait_until_quiet("cpu")
+
+
+def test_who_asks_on_a_busy_machine_may_try_later(monkeypatch, tmp_path, capsys):
+    """Exit code 75 where nothing else was wrong, 2 where something was."""
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: name)
+    errors = {"vae": Busy("the machine is busy"), "dcgan-64": UserError("no mode of PyTorch ran")}
+
+    def fail(session, workload, dispatch):
+        raise errors[workload.name]
+
+    monkeypatch.setattr(speed, "measure", fail)
+    run = lambda rows: main(["speed", "--rows", rows, "--out", str(tmp_path)])
+    assert run("vae") == 75 and "2 of 2 rows failed" in capsys.readouterr().err
+    assert run("vae,dcgan-64") == 2 and "vae: the machine is busy" in capsys.readouterr().out
 
 
 def test_a_window_in_which_something_else_ran_is_measured_once_more(monkeypatch, session):
