@@ -105,7 +105,10 @@ def convolution_flops(equation: Any) -> float:
 
 
 def weight_bytes(equation: Any) -> float:
-    """Of the right factor, where it is the same for all rows: attention's products with a cache have a batch axis."""
+    """Of the factor that is the same for all rows. It is the right one; or, of products by head with the vectors of
+    distances, the left one. Attention's products with a cache are by row and head: that is state."""
     _, (batched, _) = equation.params["dimension_numbers"]
-    right = equation.invars[1].aval
-    return 0.0 if batched else float(right.size * right.dtype.itemsize)
+    if len(batched) > 1:
+        return 0.0
+    weights = equation.invars[1 - len(batched)].aval
+    return float(weights.size * weights.dtype.itemsize)

@@ -16,20 +16,17 @@ def curves(workload: Workload, seed: int) -> tuple[dict[str, np.ndarray], dict[s
     """({phase: its losses on the steps that are its own} of ours, the same of PyTorch's)."""
     mine = ours.Training(workload, "cpu", 1, seed)
     its = theirs.Training(workload, "cpu", "eager", (mine.state.params, mine.state.extra))
-    model, key = workload.model("cpu"), mine.state.key
+    model = workload.model("cpu")
     draws = jax.jit(
-        lambda step: {
-            name: draws_of(workload.preset, model, name, jax.random.fold_in(key, step), workload.batch)
-            for name in its.phases
-        }
+        lambda key: {name: draws_of(workload.preset, model, name, key, workload.batch) for name in its.phases}
     )
-    tables, found = workload.tables(mine.engine.config.model), ({}, {})
+    tables, found = workload.tables(model), ({}, {})
     for step in range(STEPS):
-        rows = mine.loaders[0].indices(step)
+        batch = theirs.batch_of(tables, mine.loaders[0].indices(step), its.device)
+        noise = draws(jax.random.fold_in(mine.state.key, step))
+        theirs_now = its.step(batch, jax.tree.map(lambda leaf: theirs.tensor_of(leaf, its.device), noise).get)
         mine.step()
         ours_now = jax.device_get(mine.report[0])
-        noise = jax.tree.map(lambda leaf: theirs.tensor_of(leaf, its.device), draws(step))
-        theirs_now = its.step(theirs.batch_of(tables, rows, its.device), noise.get)
         for phase, loss in theirs_now.items():
             found[0].setdefault(phase, []).append(float(ours_now[f"{phase}/loss"][0]))
             found[1].setdefault(phase, []).append(float(loss))

@@ -85,8 +85,7 @@ def modes_of(session: Session, workload: Any) -> dict[str, float | str]:
     """{mode of PyTorch: its speed, or why it does not run}. UserError unless the two sides compute the same.
 
     The compiled modes are tried in the layout and form that are quickest in eager mode, and then in the other forms. A
-    model whose decoding was quickest in
-    some modes at a batch of 1 and of 128 is tried in these at those between."""
+    model whose decoding was quickest in some modes at a batch of 1 and of 128 is tried in these at those between."""
     agree(session, workload)
     if session.peers:
         return trials(session, workload, session.peers)
@@ -102,7 +101,7 @@ def modes_of(session: Session, workload: Any) -> dict[str, float | str]:
 
 
 def with_forms(session: Session, workload: Any, modes: list[str]) -> dict[str, float | str]:
-    """The modes' trials, and those of the quickest with one more form, and one more, as long as any ran."""
+    """The modes' trials, and for each form of the twin that of the quickest so far with this form too."""
     from benchmarks.theirs import forms
 
     tried = trials(session, workload, modes)

@@ -96,7 +96,7 @@ def turns(session: Session, workload: Any, dispatch: int, mode: str) -> tuple[An
         *speeds,
         {
             **{name: first[name] for name in ("device", "versions", "flags", "cores")},
-            "first_step": first["first"],
+            "first_step": first["first"],  # or the first cycle of steps, where phases are lazy
             "compile_cold": compiling[0],  # with an empty cache
             "compile_warm": min(compiling[1:], default=None),  # with what the first process left in it
             "compiles": ends[0][0]["compiles"],

@@ -315,10 +315,8 @@ def test_flops_of_a_lazy_phase_are_its_share_of_a_step():
 
 def test_flops_of_lazy_penalties_fall_with_their_pace():
     of = lambda **fields: step_flops(tiny("stylegan2", **fields), 4)
-    bare = of(r1=None, path_length=None)
-    for fields, pace in (({"path_length": None}, "penalty_every"), ({"r1": None}, "path_every")):
-        often, seldom = (of(**fields, **{pace: every}) - bare for every in (2, 16))
-        assert often == pytest.approx(8 * seldom) and seldom > 0
+    bare, often, seldom = of(r1=None, path_length=None), *(of(penalty_every=n, path_every=n) for n in (2, 16))
+    assert often - bare == pytest.approx(8 * (seldom - bare)) and seldom > bare
     critic, whole = (step_flops(tiny("wgan-gp", critic_steps=every), 4) for every in (10**9, 1))
     assert step_flops(tiny("wgan-gp"), 4) == pytest.approx(critic + (whole - critic) / 5)
 
@@ -364,6 +362,10 @@ def test_bytes_of_a_decoding_step_are_the_weights_and_half_the_cache():
     assert decode_bytes(model, batch, length) == 4 * (weights + cache)
     half = 2 * weights + 2 * (cache - batch) + 4 * batch
     assert decode_bytes(tiny("gpt", context=32, dtype="bfloat16"), batch, length) == half
+    music = tiny("music-transformer", context=32)  # which has no positions, and reads its distances
+    tree = jax.eval_shape(music.init, jax.random.key(0))[0]["music_transformer"]
+    weights = sum(leaf.size for leaf in jax.tree.leaves(tree) if leaf.ndim > 1)
+    assert decode_bytes(music, batch, length) == 4 * (weights + cache)
     lstm = tiny("lstm")
     assert decode_bytes(lstm, 2, 5) == decode_bytes(lstm, 2, 50)  # its state does not grow
 
