@@ -7,12 +7,11 @@ import sys
 from pathlib import Path
 
 from benchmarks.quality import ROWS, run_row
-from benchmarks.readme import write_readme
+from benchmarks.readme import write_all
+from benchmarks.results import RESULTS
 from train.pages import restart_with_large_pages
 from zoo.codecs import CodecError
 from zoo.errors import UserError
-
-RESULTS = Path(__file__).parent / "results"
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -46,6 +45,10 @@ def parser() -> argparse.ArgumentParser:
     speed.add_argument("--rows", type=words, metavar="ROW,...", help="only these (default: all of the suite)")
     speed.add_argument("--peers", type=words, metavar="MODE,...", help="only these modes of PyTorch")
     speed.add_argument("--quick", action="store_true", help="two rows and short windows")
+    speed.add_argument("--missing", action="store_true", help="only rows that --out has no line of yet")
+    speed.add_argument(
+        "--minutes", type=float, metavar="M", help="begin no row that would end later (default 9 for gpu, none for cpu)"
+    )
     speed.add_argument("--out", default=RESULTS, type=Path, metavar="DIR")
     compare = commands.add_parser("compare", help="fails where a row became slower, beyond the noise")
     compare.set_defaults(run=run_compare)
@@ -60,8 +63,8 @@ def parser() -> argparse.ArgumentParser:
     aot.add_argument("--models", nargs="+", default=["all"], metavar="NAME", help="default all of the catalogue")
     aot.add_argument("--parallel", type=words, default=["jit", "fsdp"], metavar="MODE,...", help="default jit,fsdp")
     aot.add_argument("--out", default=RESULTS / "aot", type=Path, metavar="DIR")
-    readme = commands.add_parser("readme", help="write the tables of README.md from the catalogue and the results")
-    readme.set_defaults(run=lambda _: write_readme())
+    readme = commands.add_parser("readme", help="write the READMEs' tables and the plot from the results")
+    readme.set_defaults(run=lambda _: write_all())
     return top
 
 
@@ -85,10 +88,14 @@ def run_speed(arguments: argparse.Namespace) -> None:
 
     if find_spec("torch") is None:
         raise UserError("PyTorch is what it is timed against: pip install torch")
-    from benchmarks.speed import QUICK, Method, run
+    from benchmarks.peers import QUICK, Method
+    from benchmarks.speed import run
 
-    method = QUICK if arguments.quick else Method()
-    run(arguments.suite, arguments.rows, arguments.peers, method, arguments.out, quick=arguments.quick)
+    minutes = arguments.minutes or {"cpu": None, "gpu": 9.0}[arguments.suite]
+    run(
+        arguments.suite, arguments.rows, arguments.peers, QUICK if arguments.quick else Method(), arguments.out,
+        quick=arguments.quick, missing=arguments.missing, minutes=minutes,
+    )  # fmt: skip
 
 
 def run_compare(arguments: argparse.Namespace) -> int:

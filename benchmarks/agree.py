@@ -11,7 +11,7 @@ import torch
 from benchmarks.theirs import TWINS, batch_of
 from benchmarks.workloads import Workload, random_examples
 from zoo.errors import UserError
-from zoo.gan import dcgan
+from zoo.gan import adversarial
 from zoo.vae import vae
 
 TOLERANCE = 1e-4
@@ -19,7 +19,7 @@ CPU = torch.device("cpu")
 
 
 def dcgan_noise(model: Any, player: str, key: jax.Array, n: int) -> jax.Array:
-    purpose = {"critic": dcgan.CRITIC_LATENTS, "generator": dcgan.GENERATOR_LATENTS}[player]
+    purpose = {"critic": adversarial.CRITIC_LATENTS, "generator": adversarial.GENERATOR_LATENTS}[player]
     return model.latents(jax.random.fold_in(key, purpose), n)
 
 

@@ -3,27 +3,35 @@
 Takes what ``zoo-train`` takes, and trains for some seconds on the same engine, data and placement; writes nothing.
 """
 
-import logging
 import re
+import tempfile
 import time
 from collections.abc import Callable, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass, field
+from contextlib import closing
+from dataclasses import dataclass, field, replace
+from pathlib import Path
 from typing import Any
 
 import jax
 import jax.numpy as jnp
-import numpy as np
 
+from benchmarks.ceilings import best_copy, best_product, sheet_of
 from benchmarks.flops import step_flops
 from benchmarks.machine import device
+from benchmarks.watching import recompilations, waits
+from train.checkpoint import Checkpoints
 from train.cli import parse
 from train.engine import Engine
 from train.feed import loaders
 from train.fit import fit_to_data
+from train.folder import RunFolder
+from train.loop import Run
+from train.pace import Pace
 from train.placement import place
+from train.watch import Watcher
 
 SECONDS = 3.0  # of each measurement
+DISPATCHES = 20  # in which waits are counted
 HALF = ("bf16", "f16")
 
 
@@ -46,7 +54,7 @@ def examine(words: Sequence[str]) -> str:
     config, source = fit_to_data(*parse(list(words)))
     engine = Engine(config, place(config.options.parallel), source.example)
     feed, tables = loaders(config, source, 0), engine.placement.put_tables(source.arrays)
-    run = Running(engine, feed, tables, config.options.dispatch or 1)
+    run = Running(engine, source, feed, tables, config.options.dispatch or 1)
     found = Finding(f"{config.name} on {device()}, batch {config.options.batch_size}, {config.options.parallel}")
     with recompilations() as told:
         run.turn()
@@ -58,7 +66,8 @@ def examine(words: Sequence[str]) -> str:
         "\n    ".join([f"compiled {first} program{'s' * (first != 1)} at the start and {len(later)} later", *later]),
         "a program was compiled again while training: keep shapes, dtypes and shardings the same" if later else None,
     )
-    compiled = run.engine.compiled.lower(run.state, run.tables, run.same).compile()
+    synchronisations(found, run)
+    compiled = run.compiled.lower(run.state, run.tables, run.same).compile()
     program(found, run, compiled)
     ceilings(found, run, compiled, seconds)
     memory(found, run, compiled)
@@ -70,9 +79,10 @@ def examine(words: Sequence[str]) -> str:
 class Running:
     """The engine, a dispatch at a time."""
 
-    def __init__(self, engine: Engine, feed: list[Any], tables: Any, count: int):
-        self.engine, self.feed, self.tables, self.count = engine, feed, tables, count
+    def __init__(self, engine: Engine, source: Any, feed: list[Any], tables: Any, count: int):
+        self.engine, self.source, self.feed, self.tables, self.count = engine, source, feed, tables, count
         self.state, self.at = engine.init(), 0
+        self.compiled = engine.compiled  # made here: it asks the compiler, by a program, which options it knows
         self.same: Any = None
 
     def inputs(self) -> Any:
@@ -81,7 +91,7 @@ class Running:
         return self.same
 
     def step(self, inputs: Any) -> None:
-        self.state, self.report = self.engine.compiled(self.state, self.tables, inputs)
+        self.state, self.report = self.compiled(self.state, self.tables, inputs)
 
     def turn(self) -> None:
         self.step(self.inputs())
@@ -133,6 +143,30 @@ def pace(found: Finding, run: Running) -> float:
     return fixed
 
 
+def synchronisations(found: Finding, run: Running) -> None:
+    """How often the loop of `train.loop`, which logs and watches for NaN, waits for the device, and where."""
+    config = run.engine.config
+    with tempfile.TemporaryDirectory() as folder:
+        there, quiet = RunFolder(Path(folder)), Watcher(config.name, 0, quiet=True)
+        checkpoints = Checkpoints(there.checkpoints)
+        with closing(Run(run.engine, there, checkpoints, quiet, run.source, 0, run.state)) as loop:
+            size = run.count * DISPATCHES
+            paced = replace(config.options, dispatch=run.count, steps=2 * size, save_every=size, sample_every=size)
+            loop.pace = Pace(paced, agree=lambda seconds: seconds)
+            for _ in range(3):
+                run.state = loop.advance(run.state)
+            with waits() as places:
+                for _ in range(DISPATCHES):
+                    run.state = loop.advance(run.state)
+            loop.settle()
+    each = [f"{count / DISPATCHES:.1f} at {place}" for place, count in places.most_common() if count > 1]
+    found.say(
+        "\n    ".join([f"the host waits {places.total() / DISPATCHES:.1f} times in a dispatch", *each]),
+        "the host waits for the device more than once in a dispatch: read numbers together, a dispatch later"
+        if places.total() > 1.5 * DISPATCHES else None,
+    )  # fmt: skip
+
+
 def program(found: Finding, run: Running, compiled: Any) -> None:
     """What the compiled step multiplies in, and how it attends."""
     text = compiled.as_text()
@@ -153,7 +187,11 @@ def program(found: Finding, run: Running, compiled: Any) -> None:
             "attention is not fused: --precision bf16 lets cuDNN do it" if gpu and not attends else None,
         )
     if calls:
-        found.say(f"library calls: {', '.join(calls)}")
+        found.say(
+            f"library calls: {', '.join(calls)}",
+            "the step calls back into Python, and the device waits for it: take debug prints and callbacks out"
+            if any("callback" in call for call in calls) else None,
+        )  # fmt: skip
 
 
 def ceilings(found: Finding, run: Running, compiled: Any, seconds: float) -> None:
@@ -165,33 +203,14 @@ def ceilings(found: Finding, run: Running, compiled: Any, seconds: float) -> Non
     peak, bandwidth = best_product(dtype), best_copy()
     reached, moved = flops / seconds, cost.get("bytes accessed", 0.0) / run.count / seconds
     share = f"{100 * reached / peak:.0f} % of the {peak / 1e9:,.0f} of a large {dtype} product here"
+    sheet = sheet_of(device(), str(dtype))["flops"]
+    share += f", {100 * reached / sheet:.0f} % of the data sheet's {sheet / 1e9:,.0f}" if sheet else ""
     found.say(
         f"{reached / 1e9:,.1f} GFLOP/s, {share}",
         "small products leave the device idle: a larger --batch-size, or --population, would fill it"
         if reached < 0.2 * peak else None,
     )  # fmt: skip
     found.say(f"{moved / 1e9:,.1f} GB/s by XLA's count, beside {bandwidth / 1e9:,.0f} GB/s of a large copy here")
-
-
-def best_product(dtype: Any) -> float:
-    side = 2048 if jax.default_backend() == "cpu" else 8192
-    x = jnp.ones((side, side), dtype)
-    return 2 * side**3 / fastest(jax.jit(lambda x: x @ x), x)
-
-
-def best_copy() -> float:
-    x = jnp.ones(2**26 if jax.default_backend() == "cpu" else 2**30, jnp.float32)
-    return 2 * x.nbytes / fastest(jax.jit(lambda x: x + 1), x)
-
-
-def fastest(function: Callable, x: Any, turns: int = 5) -> float:
-    jax.block_until_ready(function(x))
-    best = np.inf
-    for _ in range(turns):
-        began = time.perf_counter()
-        jax.block_until_ready(function(x))
-        best = min(best, time.perf_counter() - began)
-    return float(best)
 
 
 def memory(found: Finding, run: Running, compiled: Any) -> None:
@@ -208,27 +227,3 @@ def memory(found: Finding, run: Running, compiled: Any) -> None:
     limit = (jax.devices()[0].memory_stats() or {}).get("bytes_limit")
     full = limit is not None and sum(sizes.values()) > 0.8 * limit
     found.say(f"memory: {shown}", "memory is nearly full: --accumulate 2, or --parallel fsdp" if full else None)
-
-
-@contextmanager
-def recompilations() -> Any:
-    """Collects what JAX says of each program that it has to compile, and why its cache did not have it."""
-    told: list[str] = []
-
-    class Listener(logging.Handler):
-        def emit(self, record: logging.LogRecord) -> None:
-            text = record.getMessage()
-            if text.startswith("Finished XLA compilation"):
-                told.append(text.split(" in ")[0].removeprefix("Finished XLA compilation of "))
-
-    listener, logger = Listener(), logging.getLogger("jax._src.dispatch")
-    before = logger.level, logger.propagate
-    logger.addHandler(listener)
-    logger.setLevel(logging.DEBUG)
-    logger.propagate = False
-    try:
-        yield told
-    finally:
-        logger.removeHandler(listener)
-        logger.setLevel(before[0])
-        logger.propagate = before[1]

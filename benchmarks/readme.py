@@ -4,10 +4,11 @@ import json
 from pathlib import Path
 from typing import Any
 
+from benchmarks.plot import grouped, plot
+from benchmarks.results import RESULTS, read_lines, show
 from zoo.catalog import CATALOG, describe
 
 ROOT = Path(__file__).parents[1]
-RESULTS = Path(__file__).parent / "results"
 BEGIN, END = "<!-- {name}: written by python -m benchmarks readme -->", "<!-- end of {name} -->"
 
 
@@ -39,25 +40,91 @@ def quality_table(folder: Path = RESULTS / "quality") -> str:
 
 
 def speed_table(folder: Path = RESULTS) -> str:
-    """One line a timed row, device by device."""
-    lines = [
-        "| row | steps a dispatch | ours | as a multiple of PyTorch's best | which was | where |",
-        "|---|---:|---:|---:|---|---|",
-    ]
-    for file in sorted(folder.glob("*/speed.jsonl")):
-        rows = [json.loads(line) for line in file.read_text().splitlines()]
-        for row in sorted(rows, key=lambda row: (row["kind"] != "train", row["row"], row["dispatch"])):
-            found = row["ratio"]
-            lines.append(
-                f"| `{row['row']}` | {row['dispatch']} | {row['ours']:,.0f} {row['unit']} | {found['median']:.2f} "
-                f"[{found['low']:.2f}, {found['high']:.2f}] | {row['best']} | {where(row)} |"
-            )
-    return "\n".join(lines)
+    """The plot; then one line a timed row, device by device; then what many seeds at once are worth."""
+    parts = ["![how many times as fast as PyTorch, row by row](benchmarks/results/speed.svg)"]
+    for device, lines in by_device(folder).items():
+        parts += ["", f"On {device}: {measured_with(lines)}", ""]
+        parts += ["| row | steps a dispatch | ours | times PyTorch's best | which was | memory, times PyTorch's |"]
+        parts += ["|---|---:|---:|---:|---|---:|"]
+        parts += ["| " + " | ".join(short(line)) + " |" for line in lines if not seeds_at_once(line)]
+        parts += [
+            f"\nMany seeds at once (`{line['row']}`, one population): {multiple(line)} times as fast as one after "
+            "another, whole commands with start-up and compilation."
+            for line in filter(seeds_at_once, lines)
+        ]
+    return "\n".join(parts)
 
 
-def where(row: dict[str, Any]) -> str:
-    versions = row["versions"]
-    return f"{row['device']}, jax {versions['jax']}, torch {versions['torch']}, {row['date']}"
+def short(line: dict[str, Any]) -> list[str]:
+    share = line["peak_memory"] / line["peak_memory_peer"]
+    ours = f"{show(line['ours'])} {line['unit']}"
+    return [f"`{line['row']}`", str(line["dispatch"]), ours, multiple(line), line["best"], f"{share:.2f}"]
+
+
+def speed_plot(folder: Path = RESULTS) -> str:
+    """The plot of the rows that have PyTorch on the other side."""
+    return plot([line for line in speed_lines(folder) if not seeds_at_once(line)])
+
+
+def details_table(folder: Path = RESULTS) -> str:
+    """The same rows, with everything else that their lines hold."""
+    columns = (
+        "row", "steps a dispatch", "times PyTorch's best", "PyTorch, by mode", "GFLOP a step",
+        "of the data sheet's FLOP/s", "of a matrix product's", "MB read a token", "of a copy's bytes/s",
+        "compile, cold and warm", "compiled", "peak MB, ours and PyTorch's",
+    )  # fmt: skip
+    parts: list[str] = []
+    for device, lines in by_device(folder).items():
+        parts += ["", f"On {device}: {measured_with(lines)}", ""]
+        parts += ["| " + " | ".join(columns) + " |", "|---|---:|---:|---|" + "---:|" * (len(columns) - 4)]
+        parts += ["| " + " | ".join(details(line)) + " |" for line in lines if not seeds_at_once(line)]
+    return "\n".join(parts[1:])
+
+
+def details(line: dict[str, Any]) -> list[str]:
+    """The cells of a row of `details_table`; what was not measured is a dash."""
+    mfu, bandwidth = line.get("mfu") or {}, line.get("bandwidth") or {}
+    peers = ", ".join(f"{mode} {show(value)}" for mode, value in line["peers"].items() if not isinstance(value, str))
+    return [
+        f"`{line['row']}`", str(line["dispatch"]), multiple(line), peers, cell(line["flops"], ",.2f", 1e-9),
+        cell(mfu.get("sheet"), ".0f", 100, " %"), cell(mfu.get("matmul"), ".0f", 100, " %"),
+        cell(line.get("bytes"), ",.1f", 1e-6), cell(bandwidth.get("copy"), ".0f", 100, " %"),
+        f"{cell(line['compile_cold'], '.1f')}, {cell(line['compile_warm'], '.1f')} s", cell(line["compiles"], "d"),
+        f"{cell(line['peak_memory'], ',.0f', 1e-6)}, {cell(line['peak_memory_peer'], ',.0f', 1e-6)}",
+    ]  # fmt: skip
+
+
+def cell(value: float | None, form: str, scale: float = 1, unit: str = "") -> str:
+    return "–" if value is None else f"{value * scale:{form}}{unit}"
+
+
+def by_device(folder: Path) -> dict[str, list[dict[str, Any]]]:
+    """{device: lines}, training first, processors last: as `benchmarks.plot` has them."""
+    found: dict[str, list[dict[str, Any]]] = {}
+    for (device, _), lines in grouped(speed_lines(folder)).items():
+        found.setdefault(device, []).extend(lines)
+    return found
+
+
+def speed_lines(folder: Path = RESULTS) -> list[dict[str, Any]]:
+    return [line for file in sorted(folder.glob("*/speed.jsonl")) for line in read_lines(file)]
+
+
+def multiple(line: dict[str, Any]) -> str:
+    return "{median:.2f} [{low:.2f}, {high:.2f}]".format(**line["ratio"])
+
+
+def seeds_at_once(line: dict[str, Any]) -> bool:
+    """Both sides of such a row are ours."""
+    return line["unit"] == "runs/s"
+
+
+def measured_with(lines: list[dict[str, Any]]) -> str:
+    """Versions and dates."""
+    versions = sorted({(line["versions"]["jax"], line["versions"].get("torch", "none")) for line in lines})
+    dates = sorted({line["date"] for line in lines})
+    said = "; ".join(f"jax {jax}, torch {torch}" for jax, torch in versions)
+    return f"{said}; {dates[0]}" + (f" to {dates[-1]}" if len(dates) > 1 else "")
 
 
 def fill(text: str, name: str, body: str) -> str:
@@ -66,7 +133,7 @@ def fill(text: str, name: str, body: str) -> str:
     before, _, rest = text.partition(begin)
     _, found, after = rest.partition(end)
     if not found:
-        raise ValueError(f"README.md has no place for {name!r}")
+        raise ValueError(f"the README has no place for {name!r}")
     return f"{before}{begin}\n{body}\n{end}{after}"
 
 
@@ -76,3 +143,13 @@ def write_readme(path: Path = ROOT / "README.md") -> None:
     for name, body in (("models", models_table()), ("quality", quality_table()), ("speed", speed_table())):
         text = fill(text, name, body)
     path.write_text(text)
+
+
+def write_all(root: Path = ROOT) -> None:
+    """Both READMEs and the plot."""
+    write_readme(root / "README.md")
+    wide = root / "benchmarks" / "README.md"
+    wide.write_text(fill(wide.read_text(), "rows", details_table()))
+    (root / "benchmarks" / "results" / "speed.svg").write_text(
+        plot([line for line in speed_lines() if not seeds_at_once(line)])
+    )

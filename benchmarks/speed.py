@@ -1,174 +1,102 @@
 """``python -m benchmarks speed``: our throughput against PyTorch's, in fresh processes that take turns.
 
-For every row: each of PyTorch's modes is tried in a process of its own, and the quickest is the peer. Then, pair by
-pair, two fresh processes (ours, the peer's) measure windows of at least two seconds in turn, A-B-A-B, with one
-synchronisation at a window's end; on a CPU both have large pages (`train.pages`). The ratio is the median over windows,
-with a hierarchical bootstrap's 95 % interval.
+For every row: PyTorch's modes are tried in a process each, and the quickest is the peer. Then, pair by pair, two fresh
+processes (ours, the peer's) measure windows of at least two seconds in turn, A-B-A-B, with one synchronisation at a
+window's end; on a CPU both have large pages (`train.pages`). The ratio is the median over windows, with a hierarchical
+bootstrap's 95 % interval.
 """
 
-import json
-import os
-import re
-import subprocess
-import sys
 import tempfile
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
+import jax
 import numpy as np
 
-from benchmarks.machine import cpu_pressure
+from benchmarks.machine import cpu_pressure, facts_apart, pressure_of
+from benchmarks.peers import Method, Session, Suite, agree_ahead, family, modes_of, quickest
+from benchmarks.process import Worker, workers
 from benchmarks.ratios import geometric_mean, ratio
+from benchmarks.results import describe, key_of, read_lines, save, slug
 from zoo.errors import UserError
 
 BUSY = 10.0  # per cent of CPU pressure above which nothing is timed on a CPU
-ROOT = Path(__file__).parents[1]
-Suite = Literal["cpu", "gpu"]
-
-
-@dataclass(frozen=True, kw_only=True)
-class Method:
-    """How long each row is measured."""
-
-    pairs: int = 3
-    windows: int = 4
-    seconds: float = 2.0
-    trial: float = 2.0
-    """Seconds in which a mode of PyTorch shows how quick it is."""
-    many: int = 50
-    """Steps of the rows with many steps in one dispatch."""
-
-
-QUICK = Method(pairs=1, windows=2, seconds=1.0, trial=0.5)
-
-
-class Worker:
-    """A process of `benchmarks.worker`."""
-
-    def __init__(self, asked: dict[str, Any], cache: Path | None):
-        environment = {**os.environ, "PYTHONPATH": str(ROOT)}
-        if cache is not None:
-            environment |= {"JAX_COMPILATION_CACHE_DIR": str(cache), "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0"}
-        self.errors = tempfile.TemporaryFile("w+")  # noqa: SIM115 (not a pipe: nobody would read it in time)
-        self.process = subprocess.Popen(
-            [sys.executable, "-m", "benchmarks.worker", json.dumps(asked)], cwd=ROOT, env=environment, text=True,
-            stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=self.errors,
-        )  # fmt: skip
-        self.ready = self.read()
-
-    def read(self) -> dict[str, Any]:
-        line = self.process.stdout.readline()  # type: ignore[union-attr]
-        if not line:
-            self.errors.seek(0)
-            error = self.errors.read().strip().splitlines()
-            raise UserError(f"a worker died: {error[-1] if error else 'without a word'}")
-        return json.loads(line)
-
-    def window(self, seconds: float) -> float:
-        """Units a second over a window."""
-        self.process.stdin.write(f"{seconds}\n")  # type: ignore[union-attr]
-        self.process.stdin.flush()  # type: ignore[union-attr]
-        return self.read()["speed"]
-
-    def end(self) -> dict[str, Any]:
-        self.process.stdin.close()  # type: ignore[union-attr]
-        return self.read()
-
-
-@contextmanager
-def worker(asked: dict[str, Any], cache: Path | None = None) -> Iterator[Worker]:
-    one = None
-    try:
-        one = Worker(asked, cache)
-        yield one
-    finally:
-        if one is not None:
-            one.process.kill()
-            one.process.wait()
+SPOILT = 30.0  # and above which a window is measured once more: one's own threads wait for each other too
 
 
 # -- a row -------------------------------------------------------------------------------------------------------------
 
 
-def measure(
-    workload: Any, suite: Suite, dispatch: int, method: Method, tried: dict[str, float | str]
-) -> dict[str, Any]:
-    """Everything that is known of a row, as its line in the results. ``tried``: of `modes_of`."""
-    from benchmarks.flops import step_flops
-
-    asked = question(workload, suite, dispatch)
-    working = {mode: speed for mode, speed in tried.items() if isinstance(speed, float)}
-    if not working:
-        raise UserError(f"no mode of PyTorch ran {workload.name}: {tried}")
-    best = max(working, key=lambda mode: working[mode])
-    ours, theirs, facts = turns({**asked, "side": "jax"}, {**asked, "side": best}, method)
-    middle = float(np.median(np.concatenate(ours)))
-    flops = step_flops(workload.model("cpu"), workload.batch) if workload.kind == "train" else None
+def measure(session: Session, workload: Any, dispatch: int) -> dict[str, Any]:
+    """Everything that is known of a row, as its line in the results."""
+    pressure = wait_until_quiet(session.suite)
+    if workload.name not in session.tried:
+        session.tried[workload.name] = modes_of(session, workload)
+    tried = session.tried[workload.name]
+    best = quickest(workload.name, tried)
+    ours, theirs, facts = turns(session, workload, dispatch, best)
+    middle, its = (float(np.median(np.concatenate(speeds))) for speeds in (ours, theirs))
+    session.won.setdefault(family(workload), []).append(best)
     return {
         "row": workload.name, "kind": workload.kind, "dispatch": dispatch,
-        "ratio": ratio(ours, theirs), "ours": middle, "peers": tried, "best": best, "unit": f"{workload.unit}/s",
-        "flops": flops, "flops_per_second": flops and flops * middle / workload.units, **facts,
-        "windows": {"ours": ours, "theirs": theirs}, "pressure": cpu_pressure(),
-        "date": date.today().isoformat(),
+        "ratio": ratio(ours, theirs), "ours": middle, "peers": {**tried, best: its}, "best": best,
+        "unit": f"{workload.unit}/s", **accounts(session, workload, middle / workload.units, facts["device"]), **facts,
+        "windows": {"ours": ours, "theirs": theirs}, "pressure": pressure, "date": date.today().isoformat(),
     }  # fmt: skip
 
 
-def agree(workload: Any, suite: Suite) -> None:
-    """UserError unless the two sides compute the same, on the CPU and in a process of its own."""
-    command = [sys.executable, "-m", "benchmarks.agree", workload.name, suite]
-    done = subprocess.run(command, cwd=ROOT, env={**os.environ, "JAX_PLATFORMS": "cpu"}, capture_output=True, text=True)
-    if done.returncode:
-        raise UserError(done.stderr.strip().splitlines()[-1])
+def accounts(session: Session, workload: Any, rate: float, device: str) -> dict[str, Any]:
+    """Operations and, of decoding, bytes of a step; and which share of what the device can do ``rate`` steps a second
+    are. A step of decoding makes a token in each row."""
+    from benchmarks.ceilings import shares, sheet_of
+    from benchmarks.flops import FORMULA, READING, decode_bytes, sample_flops, step_flops
+    from benchmarks.ours import sampler
+
+    model = workload.model(session.suite)
+    sheet, ceiling = sheet_of(device, model.dtype), session.ceiling(model.dtype)
+    if workload.kind == "train":
+        flops = step_flops(model, workload.batch)
+    else:
+        flops = sample_flops(model, sampler(workload, model))
+    found: dict[str, Any] = {
+        "flops": flops, "mfu": shares(flops * rate, sheet["flops"], ceiling["flops"], "matmul"),
+        "bytes": None, "bandwidth": None, "formula": {"flops": FORMULA},
+    }  # fmt: skip
+    if workload.decodes:
+        size = decode_bytes(model, workload.batch, workload.length)
+        reached = size * rate * workload.length
+        found |= {"bytes": size, "bandwidth": shares(reached, sheet["bytes"], ceiling["bytes"], "copy")}
+        found["formula"]["bytes"] = READING
+    return found
 
 
-def question(workload: Any, suite: Suite, dispatch: int = 1) -> dict[str, Any]:
-    """What a worker is asked, but for the side."""
-    return {"row": workload.name, "suite": suite, "dispatch": dispatch, "threads": threads(suite)}
-
-
-def modes_of(workload: Any, suite: Suite, method: Method, peers: list[str] | None) -> dict[str, float | str]:
-    """{mode of PyTorch: its speed, or why it does not run}. UserError unless the two sides compute the same."""
-    from benchmarks.theirs import modes
-
-    agree(workload, suite)
-    asked = question(workload, suite)
-    return {mode: trial({**asked, "side": mode}, method) for mode in peers or modes(workload, suite)}
-
-
-def trial(asked: dict[str, Any], method: Method) -> float | str:
-    """A mode's speed, or why it does not run."""
-    try:
-        with worker(asked) as one:
-            return one.window(method.trial)
-    except UserError as error:
-        return str(error)
-
-
-def turns(ours: dict[str, Any], theirs: dict[str, Any], method: Method) -> tuple[Any, Any, dict[str, Any]]:
+def turns(session: Session, workload: Any, dispatch: int, mode: str) -> tuple[Any, Any, dict[str, Any]]:
     """Both sides' speeds [pair][window], and what our processes said of themselves."""
+    method, began = session.method, time.monotonic()
     speeds: tuple[list, list] = ([], [])
     starts, ends = [], []
     with tempfile.TemporaryDirectory() as cache:
-        for _ in range(method.pairs):
-            with worker(ours, Path(cache)) as a, worker(theirs) as b:
-                rounds = [(a.window(method.seconds), b.window(method.seconds)) for _ in range(method.windows)]
-                starts.append(a.ready)
+        sides = (session.asked(workload, "jax", dispatch), Path(cache)), (session.asked(workload, mode), None)
+        for pair in range(method.pairs):
+            if pair > 1 and time.monotonic() - began > method.patience:
+                break
+            with workers(*sides) as (a, b):
+                starts.append(a.told("warm"))
+                b.told("warm")
+                rounds = list(undisturbed(session, a, b))
                 ends.append((a.end(), b.end()))
             for side, of_side in zip(speeds, zip(*rounds, strict=True), strict=True):
                 side.append(list(of_side))
     compiling = [start["first"] - start["turn"] for start in starts]
+    first = starts[0]
     return (
         *speeds,
         {
-            "device": starts[0]["device"],
-            "versions": starts[0]["versions"],
-            "flags": starts[0]["flags"],
-            "first_step": starts[0]["first"],
+            **{name: first[name] for name in ("device", "versions", "flags", "cores")},
+            "first_step": first["first"],
             "compile_cold": compiling[0],  # with an empty cache
             "compile_warm": min(compiling[1:], default=None),  # with what the first process left in it
             "compiles": ends[0][0]["compiles"],
@@ -178,49 +106,84 @@ def turns(ours: dict[str, Any], theirs: dict[str, Any], method: Method) -> tuple
     )
 
 
-def threads(suite: Suite) -> int | None:
-    """On a CPU both sides may use every core that this process may."""
-    return len(os.sched_getaffinity(0)) if suite == "cpu" else None
+def undisturbed(session: Session, a: Worker, b: Worker) -> Iterator[tuple[float, float]]:
+    """A window of each, again and again. Those in which something else ran on the CPU too are measured once more, as
+    often as there are windows."""
+    method, spare = session.method, session.method.windows
+    left = method.windows
+    while left:
+        with pressure_of() as pressure:
+            found = a.window(method.seconds), b.window(method.seconds)
+        if session.suite == "cpu" and spare and pressure() > SPOILT:
+            spare -= 1
+            continue
+        left -= 1
+        yield found
 
 
-def wait_until_quiet(suite: str, patience: float = 60.0) -> None:
-    """Lets the row before come to rest. UserError where other work would still be timed with ours."""
+def wait_until_quiet(suite: str, patience: float = 60.0) -> float:
+    """The CPU pressure, as soon as it is low. UserError where other work would still be timed with ours."""
     until = time.monotonic() + patience
-    while suite == "cpu" and (pressure := cpu_pressure() or 0.0) > BUSY:
+    while (pressure := cpu_pressure()) > BUSY and suite == "cpu":
         if time.monotonic() > until:
             raise UserError(
                 f"the machine is busy (CPU pressure {pressure:.0f} %, at most {BUSY:.0f} %): stop what runs"
             )
-        time.sleep(1)
+    return pressure
 
 
 # -- all rows ----------------------------------------------------------------------------------------------------------
 
 
 def run(
-    suite: Suite, names: list[str] | None, peers: list[str] | None, method: Method, out: Path, *, quick: bool
-) -> None:
-    """Measures the rows, writes each as soon as it is known, and prints what came out."""
-    found, tried = [], {}
-    for workload, dispatch in rows(suite, names, method, quick=quick):
-        wait_until_quiet(suite)
-        if workload.name not in tried:
-            tried[workload.name] = modes_of(workload, suite, method, peers)
-        line = measure(workload, suite, dispatch, method, tried[workload.name])
-        file = out / slug(line["device"]) / "speed.jsonl"
-        save(line, file)
-        print(describe(line), flush=True)
-        found.append(line)
+    suite: Suite, names: list[str] | None, peers: list[str] | None, method: Method, out: Path, *,
+    quick: bool = False, missing: bool = False, minutes: float | None = None,
+) -> None:  # fmt: skip
+    """Measures the rows, writes each as soon as it is known, and prints what came out. A row that fails is told, and
+    the others are measured. ``missing``: only rows that ``out`` has no line of, from this device. ``minutes``: begins
+    no row that would not end by then, if it took as long as the longest so far."""
+    began, longest = time.monotonic(), 0.0
+    todo = rows(suite, names, method, quick=quick)
+    if missing:
+        here = out / slug(facts_apart()["device"])
+        have = {key_of(line) for line in (read_lines(here) if here.is_dir() else [])}
+        todo = [(row, dispatch) for row, dispatch in todo if (row.name, row.kind, dispatch) not in have]
+    found, left = [], []
+    with tempfile.TemporaryDirectory() as folder:
+        session = Session(suite, method, peers, Path(folder))
+        jax.config.update("jax_platforms", "cpu")  # this process only counts: its workers want the GPU's memory
+        agree_ahead(session, [row for row, _ in todo])
+        for row, dispatch in todo:
+            start = time.monotonic()
+            if minutes is not None and start - began + longest > 60 * minutes:
+                left.append(row.name)
+                continue
+            try:
+                line = row.measure(session) if hasattr(row, "measure") else measure(session, row, dispatch)
+            except UserError as error:
+                print(f"{row.name}: {error}", flush=True)
+                continue
+            longest = max(longest, time.monotonic() - start)
+            line["took"] = round(time.monotonic() - start, 1)
+            save(line, out)
+            print(describe(line), flush=True)
+            found.append(line)
     single = [line["ratio"]["median"] for line in found if line["kind"] == "train" and line["dispatch"] == 1]
     if single:
         print(f"geometric mean of {len(single)} training rows, one step a dispatch: {geometric_mean(single):.2f}")
+    if left:
+        print(f"not begun, for want of time: {', '.join(left)}; --missing goes on with them")
+    if len(found) + len(left) < len(todo):
+        raise UserError(f"{len(todo) - len(found) - len(left)} of {len(todo)} rows failed; they are named above")
 
 
 def rows(suite: Suite, names: list[str] | None, method: Method, *, quick: bool) -> list[tuple[Any, int]]:
-    """(workload, steps a dispatch) of what was asked for. UserError for a name that no row has."""
+    """(workload, steps a dispatch) of what was asked for. UserError for a name that no row has, or one that this
+    machine cannot measure."""
+    from benchmarks.population import POPULATIONS
     from benchmarks.workloads import WORKLOADS
 
-    mine = [one for one in WORKLOADS if suite in one.suites]
+    mine = [one for one in (*WORKLOADS, *POPULATIONS) if suite in one.suites]
     for name in names or ():
         if name not in {one.name for one in mine}:
             raise UserError(f"--rows {name}: the rows of the suite {suite} are {', '.join(one.name for one in mine)}")
@@ -228,25 +191,7 @@ def rows(suite: Suite, names: list[str] | None, method: Method, *, quick: bool) 
         mine = [one for one in mine if one.name in names]
     elif quick:
         mine = [one for one in mine if one.quick]
-    return [(one, dispatch) for one in mine for dispatch in ((1, method.many) if one.small else (1,))]
-
-
-def save(line: dict[str, Any], file: Path) -> None:
-    """Puts the line into the file, in the place of the same row's older one."""
-    same = ("row", "kind", "dispatch")
-    before = [json.loads(text) for text in file.read_text().splitlines()] if file.exists() else []
-    kept = [old for old in before if any(old[key] != line[key] for key in same)]
-    file.parent.mkdir(parents=True, exist_ok=True)
-    file.write_text("".join(json.dumps(one) + "\n" for one in [*kept, line]))
-
-
-def slug(device: str) -> str:
-    """ "cpu, 2 cores, AMD EPYC" -> "cpu-2-cores-amd-epyc"."""
-    return re.sub(r"[^a-z0-9]+", "-", device.lower()).strip("-")
-
-
-def describe(line: dict[str, Any]) -> str:
-    low, median, high = (line["ratio"][key] for key in ("low", "median", "high"))
-    steps = f", {line['dispatch']} steps a dispatch" if line["dispatch"] > 1 else ""
-    found = f"{median:.2f}x [{low:.2f}, {high:.2f}] of PyTorch {line['best']}"
-    return f"{line['row']} ({line['kind']}{steps}): {line['ours']:,.0f} {line['unit']}, {found}"
+    for one in mine:
+        if one.lacks:
+            print(f"{one.name}: not measured, since it needs {', '.join(one.lacks)}")
+    return [(one, dispatch) for one in mine if not one.lacks for dispatch in one.dispatches(method.many)]

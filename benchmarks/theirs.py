@@ -1,11 +1,16 @@
 """PyTorch's side of a row: the twin in one of the modes that a strong user would try."""
 
 import contextlib
-from collections.abc import Callable, Mapping
+import itertools
+import os
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
 from typing import Any
 
 import jax
+import numpy as np
 import torch
+from torch.utils.data import DataLoader, Dataset
 
 from benchmarks.ours import plain
 from benchmarks.twins.dcgan import DCGAN
@@ -28,12 +33,16 @@ COMPILE: Mapping[str, Mapping[str, Any] | None] = {
 }
 
 
-def modes(workload: Workload, suite: Suite) -> list[str]:
-    """The modes that are worth a try: CUDA graphs on a GPU only, channels_last for pictures only."""
-    kinds = ["eager", "compile"] if suite == "cpu" else list(COMPILE)
-    convolutions = workload.preset in ("dcgan", "vae-conv")
-    layouts = ["", "+channels_last"] if convolutions else [""]
-    return [kind + layout for kind in kinds for layout in layouts]
+def layouts(workload: Workload) -> list[str]:
+    """Eager, in each layout that is worth a try: channels_last for convolutions only."""
+    params, _ = jax.eval_shape(workload.model("cpu").init, jax.random.key(0))
+    convolutions = any(leaf.ndim == 4 for leaf in jax.tree.leaves(params))
+    return ["eager", "eager+channels_last"] if convolutions else ["eager"]
+
+
+def compilers(suite: Suite) -> list[str]:
+    """The compiled modes that are tried unasked. CUDA graphs need a GPU; the autotuning ones take minutes a model."""
+    return ["compile"] if suite == "cpu" else ["compile", "reduce-overhead"]
 
 
 def twin_of(workload: Workload, suite: Suite, weights: tuple[Any, Any] | None = None) -> Any:
@@ -52,22 +61,35 @@ def batch_of(tables: Mapping[str, Any], rows: Any, device: torch.device) -> dict
     return found
 
 
+class Pictures(Dataset):
+    """uint8 [N, H, W, C] of a file that is mapped into memory, one at a time."""
+
+    def __init__(self, pictures: np.ndarray):
+        self.pictures = pictures
+
+    def __len__(self) -> int:
+        return len(self.pictures)
+
+    def __getitem__(self, index: int) -> torch.Tensor:
+        return torch.from_numpy(np.array(self.pictures[index]))
+
+
 class Training:
     """``turn()`` is one step: every player's loss, gradients and fused optimizer."""
 
-    def __init__(self, workload: Workload, suite: Suite, mode: str, weights: tuple[Any, Any] | None = None):
+    def __init__(
+        self, workload: Workload, suite: Suite, mode: str, weights: tuple[Any, Any] | None = None, *,
+        folder: Path | None = None,
+    ):  # fmt: skip
         kind, _, layout = mode.partition("+")
         self.device = torch.device("cuda" if suite == "gpu" else "cpu")
-        self.twin, self.units, self.at = twin_of(workload, suite, weights), workload.units, 0
+        self.twin, self.units = twin_of(workload, suite, weights), workload.units
         self.batch_size, self.amp = workload.batch, amp(suite)
         memory = {"memory_format": torch.channels_last} if layout else {}
         for module in self.twin.modules.values():
             module.to(self.device, **memory).train()
-        tables = workload.tables(workload.model(suite))
-        rows = [slice(at, at + workload.batch) for at in range(0, 4 * workload.batch, workload.batch)]
-        self.batches = [batch_of(tables, part, self.device) for part in rows]
-        if layout:
-            self.batches = [{k: v.to(**memory) if v.ndim == 4 else v for k, v in b.items()} for b in self.batches]
+        self.to_layout = lambda value: value.to(**memory) if layout and value.ndim == 4 else value.contiguous()
+        self.batches = self.from_file(workload, folder) if workload.pipeline else self.resident(workload, suite)
         config = default_config(workload.preset)
         self.optimizers = {
             player: optimizer(plain(for_player(config.optim, config.players.get(player))), self.twin.modules[player])
@@ -77,8 +99,27 @@ class Training:
         self.losses = {player: compiled(getattr(self.twin, f"{player}_loss"), kind) for player in self.twin.players}
 
     def turn(self) -> None:
-        self.step(self.batches[self.at % len(self.batches)])
-        self.at += 1
+        self.step(next(self.batches))
+
+    def resident(self, workload: Workload, suite: Suite) -> Iterator[dict[str, torch.Tensor]]:
+        """Four batches that stay on the device, without end."""
+        tables = workload.tables(workload.model(suite))
+        rows = [slice(at, at + workload.batch) for at in range(0, 4 * workload.batch, workload.batch)]
+        batches = [batch_of(tables, part, self.device) for part in rows]
+        return itertools.cycle([{name: self.to_layout(value) for name, value in one.items()} for one in batches])
+
+    def from_file(self, workload: Workload, folder: Path | None) -> Iterator[dict[str, torch.Tensor]]:
+        """Batches of the row's pictures in random order, read ahead by processes of a DataLoader, sent as bytes."""
+        gpu = self.device.type == "cuda"
+        loader = DataLoader(
+            Pictures(workload.pictures(folder)), workload.batch, shuffle=True, drop_last=True, collate_fn=torch.stack,
+            num_workers=min(4, max(1, len(os.sched_getaffinity(0)) // 2)), pin_memory=gpu, persistent_workers=True,
+            prefetch_factor=4,
+        )  # fmt: skip
+        while True:
+            for pixels in loader:
+                image = pixels.to(self.device, non_blocking=gpu).permute(0, 3, 1, 2).float().div(127.5).sub(1)
+                yield {"image": self.to_layout(image)}
 
     def step(self, batch: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:
         """The losses, each before its own update."""
@@ -108,7 +149,7 @@ class Training:
 class Sampling:
     """``turn()`` draws one batch, in inference mode."""
 
-    def __init__(self, workload: Workload, suite: Suite, mode: str):
+    def __init__(self, workload: Workload, suite: Suite, mode: str, *, folder: Path | None = None):
         kind, _, layout = mode.partition("+")
         self.device = torch.device("cuda" if suite == "gpu" else "cpu")
         self.twin, self.units, self.amp = twin_of(workload, suite), workload.units, amp(suite)
@@ -158,7 +199,7 @@ def optimizer(optim: Optim, module: torch.nn.Module) -> torch.optim.Optimizer:
     raise ValueError(f"no twin of the rule {optim.rule}")
 
 
-def prepare(workload: Workload, suite: Suite, mode: str) -> Any:
+def prepare(workload: Workload, suite: Suite, mode: str, *, folder: Path | None = None) -> Any:
     torch.backends.cudnn.benchmark = True
     torch.set_float32_matmul_precision("high" if suite == "gpu" else "highest")
-    return {"train": Training, "sample": Sampling}[workload.kind](workload, suite, mode)
+    return {"train": Training, "sample": Sampling}[workload.kind](workload, suite, mode, folder=folder)

@@ -1,7 +1,9 @@
 """A fresh process that times one side of one row, a window at a time, whenever it is told to.
 
-``python -m benchmarks.worker '{"row": ..., "suite": ..., "side": ..., "dispatch": ..., "threads": ...}'``: the side is
-"jax", or a mode of PyTorch. It prints one JSON line when it is warm, then one for each line ``SECONDS`` that it reads,
+``python -m benchmarks.worker QUESTION``: a JSON object with row, suite, side, dispatch, threads and folder.
+
+The side is "jax", or a mode of PyTorch; the folder has the files of rows that read some. It prints one JSON line when
+its libraries are imported, one more when it has read ``warm`` and is, then one for each line ``SECONDS`` that it reads,
 and one more at its end.
 """
 
@@ -9,16 +11,24 @@ import json
 import os
 import sys
 import time
+from pathlib import Path
 from typing import Any
 
-WARM = 10  # turns before anything is timed
+from benchmarks.machine import facts, peak_memory
+
+WARM = 10  # turns before anything is timed, but for those that take longer than PATIENCE together
+PATIENCE = 10.0
 
 
 def main() -> None:
     asked = json.loads(sys.argv[1])
+    prepare = imported(asked)
+    say({"imported": True})
+    sys.stdin.readline()
     began = time.perf_counter()
-    side, first = warm(asked)
-    say(first | {"ready": time.perf_counter() - began} | machine(asked["side"]))
+    side, first = warm(prepare, asked)
+    ready = first | {"ready": time.perf_counter() - began}
+    say(ready | facts() if asked["side"] == "jax" else ready)
     pace = first["turn"]
     for line in sys.stdin:
         count = max(1, round(float(line) / pace))
@@ -32,8 +42,8 @@ def main() -> None:
     say({"peak_memory": peak(asked["side"])} | ({"compiles": side.compiles()} if asked["side"] == "jax" else {}))
 
 
-def warm(asked: dict[str, Any]) -> tuple[Any, dict[str, float]]:
-    """The side after ``WARM`` turns, with what its first turn and a warm one took in seconds."""
+def imported(asked: dict[str, Any]) -> Any:
+    """The side's ``prepare``, with all that it imports."""
     if asked["side"] == "jax":
         os.environ.setdefault("XLA_PYTHON_CLIENT_PREALLOCATE", "false")
         from benchmarks.ours import prepare
@@ -45,14 +55,20 @@ def warm(asked: dict[str, Any]) -> tuple[Any, dict[str, float]]:
 
         if asked["threads"]:
             torch.set_num_threads(asked["threads"])
+    return prepare
+
+
+def warm(prepare: Any, asked: dict[str, Any]) -> tuple[Any, dict[str, float]]:
+    """The side after its warm turns, with what its first turn and a warm one took in seconds."""
     from benchmarks.workloads import find
 
     how = asked["dispatch"] if asked["side"] == "jax" else asked["side"]
-    side = prepare(find(asked["row"], asked["suite"]), asked["suite"], how)
-    first = timed(side)
+    folder = asked.get("folder")
+    side = prepare(find(asked["row"], asked["suite"]), asked["suite"], how, folder=folder and Path(folder))
+    first, began = timed(side), time.perf_counter()
     for _ in range(WARM - 1):
         turn = timed(side)
-        if turn > 5:
+        if time.perf_counter() - began > PATIENCE:
             break
     return side, {"first": first, "turn": turn}
 
@@ -65,22 +81,12 @@ def timed(side: Any) -> float:
     return time.perf_counter() - began
 
 
-def machine(side: str) -> dict[str, Any]:
-    """Asked here, since whoever asks a GPU for its name has taken its memory."""
-    from benchmarks.machine import device, versions
-
-    flags = {name: os.environ[name] for name in ("XLA_FLAGS", "GLIBC_TUNABLES") if name in os.environ}
-    return {"device": device(), "versions": versions(), "flags": flags} if side == "jax" else {}
-
-
 def peak(side: str) -> int:
     if side != "jax":
         import torch
 
         if torch.cuda.is_available():
             return torch.cuda.max_memory_allocated()
-    from benchmarks.machine import peak_memory
-
     return peak_memory()
 
 

@@ -2,6 +2,8 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from importlib.util import find_spec
+from pathlib import Path
 from typing import Any, Literal
 
 import jax
@@ -31,6 +33,22 @@ class Workload:
     """Whether ``--quick`` times it."""
     small: bool = False
     """Whether many steps in one dispatch are a row too."""
+    pipeline: bool = False
+    """Whether both sides read the examples from a file, at every step, instead of having them on the device."""
+
+    @property
+    def decodes(self) -> bool:
+        """Whether it makes tokens one after the other."""
+        return self.kind == "sample" and self.unit == "tokens"
+
+    def dispatches(self, many: int) -> tuple[int, ...]:
+        """Steps a dispatch of its lines."""
+        return (1, many) if self.small else (1,)
+
+    @property
+    def lacks(self) -> list[str]:
+        """Packages that the row needs and that are not here: what reads ahead of training from disk."""
+        return missing("grain") if self.pipeline else []
 
     def model(self, suite: Suite, **fields: Any) -> Any:
         dtype = {"cpu": "float32", "gpu": "bfloat16"}[suite]
@@ -44,6 +62,20 @@ class Workload:
     def tables(self, model: Any, *, batches: int = 4, seed: int = 0) -> dict[str, np.ndarray]:
         """Random examples [batches * batch, ...]; sequences are whole windows."""
         return random_examples(model, batches * self.batch, seed)
+
+    def pictures(self, folder: Path | None) -> np.ndarray:
+        """uint8 [N, H, W, C] of a file in ``folder``, mapped; who asks first writes it."""
+        if folder is None:
+            raise ValueError(f"{self.name} reads a file: say in which folder it is")
+        model, file = self.model("cpu"), folder / f"{self.name}.npy"
+        if not file.exists():
+            shape = (PICTURES, *model.batch_spec(1)["image"].shape[1:])
+            np.save(file, np.random.default_rng(0).integers(0, 256, shape, np.uint8))
+        return np.load(file, mmap_mode="r")
+
+
+def missing(*packages: str) -> list[str]:
+    return [package for package in packages if find_spec(package) is None]
 
 
 def random_examples(model: Any, count: int, seed: int) -> dict[str, np.ndarray]:
@@ -64,6 +96,7 @@ def example(tables: Mapping[str, jax.Array], index: jax.Array) -> dict[str, jax.
     return {name: jnp.take(table, index, axis=0) for name, table in tables.items()}
 
 
+PICTURES = 4096  # of a row that reads a file
 CHAR = {"vocabulary": 65, "context": 256, "layers": 6, "heads": 6, "width": 384}
 SMALL = {"vocabulary": 65, "context": 128, "layers": 4, "heads": 4, "width": 128}
 
@@ -77,10 +110,14 @@ def decode(name: str, preset: str, fields: Mapping[str, Any], batch: int, length
 
 GPU: Any = {"suites": ("gpu",)}
 CPU: Any = {"suites": ("cpu",)}
+BATCHES = (1, 128, 8, 32)  # of decoding: the outer ones first, which may tell the best mode for those between
 GPT2 = {"vocabulary": 50304}
 
 WORKLOADS = (
     Workload(name="dcgan-32", preset="dcgan", kind="train", batch=64, fields={"image_size": 32}),
+    Workload(
+        name="dcgan-32-pipeline", preset="dcgan", kind="train", batch=64, fields={"image_size": 32}, pipeline=True
+    ),
     Workload(name="dcgan-64", preset="dcgan", kind="train", batch=32, fields={"image_size": 64}, **CPU),
     Workload(name="dcgan-64", preset="dcgan", kind="train", batch=128, fields={"image_size": 64}, **GPU),
     Workload(name="vae", preset="vae", kind="train", batch=100, quick=True, small=True),
@@ -104,10 +141,9 @@ WORKLOADS = (
     Workload(name="gpt2", preset="gpt2", kind="train", batch=64, length=1024, unit="tokens", fields=GPT2, **GPU),
     Workload(name="dcgan-64-sample", preset="dcgan", kind="sample", batch=64, fields={"image_size": 64}),
     Workload(name="vae-sample", preset="vae", kind="sample", batch=100),
-    decode("gpt-small", "gpt", SMALL, 1, 100),
-    *(decode("gpt-small", "gpt", SMALL, batch, 100) for batch in (8, 32, 128)),
-    *(decode("lstm-2x512", "lstm", {"vocabulary": 65, "width": 512, "layers": 2}, batch, 100) for batch in (1, 32)),
-    *(decode("gpt2", "gpt2", GPT2, batch, 512, **GPU) for batch in (1, 8, 32, 128)),
+    *(decode("gpt-small", "gpt", SMALL, batch, 100) for batch in BATCHES),
+    *(decode("lstm-2x512", "lstm", {"vocabulary": 65, "width": 512, "layers": 2}, batch, 100) for batch in BATCHES),
+    *(decode("gpt2", "gpt2", GPT2, batch, 512, **GPU) for batch in BATCHES),
 )  # fmt: skip
 
 

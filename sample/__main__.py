@@ -36,7 +36,7 @@ def parse(argv: list[str]) -> tuple[str, Options]:
     run = Annotated[
         str, tyro.conf.Positional, tyro.conf.arg(metavar="RUN", help="A run's folder, as zoo-train --out named it.")
     ]
-    help_n = "How many samples (default: 36 pictures, 1 film, 4 pieces, 2 texts; with prompts 1 of each)."
+    help_n = "How many samples (default: 36 pictures, 2500 points, 1 film, 4 pieces, 2 texts; with prompts 1 of each)."
     count = Annotated[int | None, tyro.conf.arg(aliases=["-n"], help=help_n)]
     command = make_dataclass(
         "Command", [("run", run), ("n", count, field(default=None))], bases=(Options,), frozen=True, kw_only=True
@@ -70,7 +70,7 @@ def media_of(data: dict[str, Any]) -> str:
 
 
 def writer(media: str) -> Any:
-    if media == "image":
+    if media in ("image", "points"):
         from sample.pictures import write_pictures
 
         return write_pictures

@@ -68,7 +68,8 @@ def write_film(run: Any, stem: Path, meta: dict[str, Any]) -> Path:
     """A GIF, and an MP4 of larger pixels; returns the latter."""
     from zoo.codecs.film import write_gif, write_mp4
 
-    images = film(run.model, run.params, run.extra, jax.random.key(SEED), through=THROUGH, frames=FRAMES, loops=LOOPS)
+    latents = run.model.latents(jax.random.key(SEED), LOOPS * THROUGH)
+    images = film(run.model, run.params, run.extra, latents, frames=FRAMES, loops=LOOPS)
     pixels = run.codec.decode(images)
     write_gif(
         np.stack([sheet(frame, LOOPS // 2, enlarged=1) for frame in pixels]),

@@ -55,23 +55,25 @@ def closed_loop(latents: Latent, frames: int) -> Latent:
     return jax.tree.map(walk, latents)
 
 
-def render_all(model: LatentModel, params: Params, extra: Extra, latents: Latent) -> np.ndarray:
-    """Latents [n, ...] -> images [n, H, W, C] in [-1, 1], ``CHUNK`` of them at a time."""
+def render_all(model: LatentModel, params: Params, extra: Extra, latents: Latent, **controls: Any) -> np.ndarray:
+    """Latents [n, ...] -> images [n, H, W, C] in [-1, 1], ``CHUNK`` of them at a time. ``controls``: the model's own,
+    of ``render``."""
     count = len(jax.tree.leaves(latents)[0])
     parts = [jax.tree.map(lambda leaf, at=at: leaf[at : at + CHUNK], latents) for at in range(0, count, CHUNK)]
-    return np.concatenate([np.asarray(_render(model, params, extra, part)) for part in parts])
+    return np.concatenate([np.asarray(_render(model, params, extra, part, **controls)) for part in parts])
 
 
 def film(
-    model: LatentModel, params: Params, extra: Extra, key: Array, *, through: int, frames: int, loops: int = 1
+    model: LatentModel, params: Params, extra: Extra, latents: Latent, *, frames: int, loops: int = 1, **controls: Any
 ) -> np.ndarray:
-    """Images [frames, loops, H, W, C]: closed walks side by side, each through ``through`` of its own draws."""
-    latents = model.latents(key, loops * through)
+    """Images [frames, loops, H, W, C]: closed walks side by side, each through its own share of the latents [n, ...],
+    in their order. ``controls``: the model's own, of ``render``."""
+    through = len(jax.tree.leaves(latents)[0]) // loops
     walks = [
         closed_loop(jax.tree.map(lambda leaf, at=at: leaf[at * through : (at + 1) * through], latents), frames)
         for at in range(loops)
     ]
-    return np.stack([render_all(model, params, extra, walk) for walk in walks], axis=1)
+    return np.stack([render_all(model, params, extra, walk, **controls) for walk in walks], axis=1)
 
 
 def reconstruct(model: Any, params: Params, extra: Extra, images: np.ndarray) -> np.ndarray:
@@ -80,8 +82,8 @@ def reconstruct(model: Any, params: Params, extra: Extra, images: np.ndarray) ->
 
 
 @functools.partial(jax.jit, static_argnums=0)
-def _render(model: LatentModel, params: Params, extra: Extra, latents: Latent) -> Array:
-    return model.render(params, extra, latents)
+def _render(model: LatentModel, params: Params, extra: Extra, latents: Latent, **controls: Any) -> Array:
+    return model.render(params, extra, latents, **controls)
 
 
 @functools.partial(jax.jit, static_argnums=0)

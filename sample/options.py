@@ -11,8 +11,13 @@ from zoo.errors import UserError
 THROUGH = 8  # latents of a film
 SECONDS_EACH = 1.25  # of a film, from one latent to the next
 
-DOES = {"image": "makes pictures", "music": "makes music", "text": "writes text"}
-SUFFIXES = {"image": (".png", ".gif", ".mp4"), "music": (".mid", ".wav", ".png"), "text": (".txt",)}
+DOES = {"image": "makes pictures", "points": "draws points", "music": "makes music", "text": "writes text"}
+SUFFIXES = {
+    "image": (".png", ".gif", ".mp4"),
+    "points": (".png",),
+    "music": (".mid", ".wav", ".png"),
+    "text": (".txt",),
+}
 FILMS = (".gif", ".mp4")
 
 
@@ -21,7 +26,7 @@ class Options:
     """Everything ``zoo-sample`` may be told about a run's samples."""
 
     n: int | None = None
-    """How many samples (default: 36 pictures, 1 film, 4 pieces, 2 texts; with prompts 1 of each)."""
+    """How many samples (default: 36 pictures, 2500 points, 1 film, 4 pieces, 2 texts; with prompts 1 of each)."""
     seed: int = 0
     """Of all draws: the same seed gives the same files."""
     out: str | None = None
@@ -39,6 +44,10 @@ class Options:
     """Films: frames in all (default: 1.25 seconds from each latent to the next)."""
     fps: float = 24.0
     """Films: frames a second."""
+    label: int | None = None
+    """Pictures: which class, of models that know classes (default: random ones)."""
+    truncation: float | None = None
+    """Pictures: below 1 nearer to the mean style, more typical and less various (StyleGAN2)."""
     reconstruct: str | None = None
     """Autoencoders: a picture, or a folder of them, beside what the model makes of it."""
     prompt: tuple[str, ...] = ()
@@ -65,8 +74,9 @@ class Options:
         return {name: value for name, value in changed.items() if value != defaults[name]}
 
 
-PICTURES = ("images", "interpolate", "frames", "fps", "reconstruct")
+PICTURES = ("images", "interpolate", "frames", "fps", "label", "truncation", "reconstruct")
 SEQUENCES = ("prompt", "primer", "length", "temperature", "top_k", "top_p", "greedy")
+KIND = {"image": "pictures", "points": "points", "music": "sequences", "text": "sequences"}
 _BOUNDS = {"n": 1, "seed": 0, "interpolate": 2, "frames": 1, "length": 1, "top_k": 1}
 
 
@@ -84,12 +94,11 @@ def check(options: Options, media: str, name: str) -> None:
         raise UserError(f"--temperature {options.temperature:g}: it must be above 0; --greedy is its limit")
     if options.top_p is not None and not 0 < options.top_p <= 1:
         raise UserError(f"--top-p {options.top_p:g}: it must be above 0 and at most 1")
-    told, strange = options.told(), SEQUENCES if media == "image" else PICTURES
-    for option in strange:
-        if option in told:
-            raise UserError(
-                f"{flag(option)} is for {'sequences' if media == 'image' else 'pictures'}; {name} {DOES[media]}"
-            )
+    told = options.told()
+    for things, known in (("pictures", PICTURES), ("sequences", SEQUENCES)):
+        strange = [option for option in known if option in told]
+        if strange and things != KIND[media]:
+            raise UserError(f"{flag(strange[0])} is for {things}; {name} {DOES[media]}")
     if options.prompt and media != "text":
         raise UserError(f"--prompt is for text; {name} {DOES[media]}: give it a --primer FILE.mid")
     if options.greedy and {"temperature", "top_k", "top_p"} & told.keys():

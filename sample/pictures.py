@@ -1,5 +1,6 @@
 """Grids, single pictures, films and reconstructions of a run."""
 
+from inspect import signature
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,7 @@ from zoo.codecs.media import with_suffix, write_grid
 from zoo.errors import UserError
 from zoo.model import LatentModel
 
-GRID = 36
+COUNTS = {"image": 36, "points": 2500}
 PICTURE_FILES = (".png", ".jpg", ".jpeg", ".webp")
 
 
@@ -27,7 +28,7 @@ def write_pictures(run: Any, options: Options, place: Target, meta: dict[str, An
         if option in options.told():
             raise UserError(f"{flag(option)} is for films: add --interpolate K, or --out FILE.mp4")
     wanted(place, [".png"], what="pictures")
-    images = draw(run, options.seed, options.n or GRID)
+    images = draw(run, options.seed, options.n or COUNTS[run.codec.media], options)
     if not options.images:
         return [write_grid(run.codec, images, with_suffix(place.stem, ".png"), meta=meta)]
     if place.kinds is not None:
@@ -35,12 +36,28 @@ def write_pictures(run: Any, options: Options, place: Target, meta: dict[str, An
     return write_each(run.codec, images, place.stem, meta)
 
 
-def draw(run: Any, seed: int, n: int) -> np.ndarray:
-    """Images [n, H, W, C] in [-1, 1]. Image i is the same whatever ``n``."""
+def draw(run: Any, seed: int, n: int, options: Options | None = None) -> np.ndarray:
+    """Images [n, H, W, C] in [-1, 1], or points [n, D]. Number i is the same whatever ``n``."""
     key = jax.random.key(seed)
+    chosen, shown = controls(run, options or Options())
     if isinstance(run.model, LatentModel):
-        return render_all(run.model, run.params, run.extra, run.model.latents(key, n))
+        return render_all(run.model, run.params, run.extra, run.model.latents(key, n, **chosen), **shown)
     return np.asarray(run.model.sample(run.params, run.extra, key, n))
+
+
+def controls(run: Any, options: Options) -> tuple[dict[str, Any], dict[str, Any]]:
+    """What the options ask of the model's ``latents``, and of its ``render``; UserError where it has no such thing."""
+    model, found = run.model, ({}, {})
+    for name, method, kept in (("label", "latents", found[0]), ("truncation", "render", found[1])):
+        value = getattr(options, name)
+        if value is None:
+            continue
+        if not hasattr(model, method) or name not in signature(getattr(model, method)).parameters:
+            raise UserError(f"{flag(name)} {value:g}: {run.config.name} knows no {name}")
+        kept[name] = value
+    if options.label is not None and not 0 <= options.label < model.classes:
+        raise UserError(f"--label {options.label}: {run.config.name} knows classes 0 to {model.classes - 1}")
+    return found
 
 
 def write_each(codec: ImageCodec, images: np.ndarray, stem: Path, meta: dict[str, Any]) -> list[Path]:
@@ -63,9 +80,9 @@ def write_film(run: Any, options: Options, place: Target, meta: dict[str, Any]) 
         raise UserError("--images writes pictures; leave it out for a film")
     through, loops = options.interpolate or THROUGH, options.n or 1
     frames = options.frames or max(1, round(SECONDS_EACH * options.fps * through))
-    images = film(
-        run.model, run.params, run.extra, jax.random.key(options.seed), through=through, frames=frames, loops=loops
-    )
+    chosen, shown = controls(run, options)
+    latents = run.model.latents(jax.random.key(options.seed), loops * through, **chosen)
+    images = film(run.model, run.params, run.extra, latents, frames=frames, loops=loops, **shown)
     pixels = tiles(run.codec, images)
     files = [with_suffix(place.stem, kind) for kind in wanted(place, FILMS, what="a film")]
     for path in files:
@@ -86,7 +103,7 @@ def write_reconstructions(run: Any, options: Options, place: Target, meta: dict[
         raise UserError(f"{run.config.name} has no encoder; --reconstruct is for autoencoders")
     wanted(place, [".png"], what="reconstructions")
     size = run.model.batch_spec(1)["image"].shape[1]
-    images = pictures_at(options.reconstruct or "", run.codec, size, options.n or GRID)
+    images = pictures_at(options.reconstruct or "", run.codec, size, options.n or COUNTS["image"])
     again = reconstruct(run.model, run.params, run.extra, images)
     both, columns = pairs(images, again)
     return [write_grid(run.codec, both, with_suffix(place.stem, ".png"), meta=meta, columns=columns)]

@@ -15,6 +15,11 @@ from train.step import init_state, train_step
 
 TINY: dict[str, dict[str, Any]] = {
     "dcgan": {"image_size": 16, "width": 4, "latent_size": 8},
+    "wgan-gp": {"image_size": 16, "width": 4, "widest": 2, "latent_size": 8},
+    "cgan": {"image_size": 16, "width": 4, "widest": 2, "latent_size": 8, "classes": 3},
+    "stylegan2": {"image_size": 8, "base": 64, "widest": 8, "latent_size": 8},
+    "r3gan": {"image_size": 8, "width": 8, "latent_size": 8, "group": 4, "blocks": 1},
+    "gan2d": {"width": 8, "layers": 2, "critic_width": 8},
     "vae": {"image_size": 8, "channels": 1, "width": 16, "latent_size": 4},
     "vae-conv": {"image_size": 16, "width": 4, "latent_size": 4, "flow": 2},
     "gpt": {"vocabulary": 11, "context": 16, "layers": 2, "heads": 2, "width": 16},
@@ -37,7 +42,14 @@ TINY: dict[str, dict[str, Any]] = {
     "rnn-roll": {"width": 16, "frames": 12},
 }
 NAMES = list(TINY)
-SAME_CLASS = {"gpt2": "gpt", "gpt2-medium": "gpt", "gpt2-large": "gpt", "gpt2-xl": "gpt"}
+SAME_CLASS = {
+    "wgan-gp-256": "wgan-gp",
+    "stylegan2-ada": "stylegan2",
+    "gpt2": "gpt",
+    "gpt2-medium": "gpt",
+    "gpt2-large": "gpt",
+    "gpt2-xl": "gpt",
+}
 BATCH = 8
 
 
@@ -60,6 +72,8 @@ def random_batch(model: Any, size: int = BATCH, seed: int = 0) -> dict[str, np.n
         match name:
             case "image":
                 batch[name] = rng.uniform(-1, 1, spec.shape).astype(np.float32)
+            case "point":
+                batch[name] = rng.normal(size=spec.shape).astype(np.float32)
             case "roll":
                 batch[name] = rng.binomial(1, 0.1, spec.shape).astype(np.float32)
             case "tokens":

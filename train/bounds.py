@@ -39,10 +39,11 @@ BOUNDS: Mapping[str, Bound] = MappingProxyType(
         "ema": SHARE,
         **dict.fromkeys(("optim.learning_rate", "optim.weight_decay", "optim.warmup", "optim.final"), NOT_NEGATIVE),
         **dict.fromkeys(("optim.b1", "optim.b2"), SHARE),
-        **dict.fromkeys(("optim.eps", "optim.clip"), POSITIVE),
+        **dict.fromkeys(("optim.eps", "optim.clip", "optim.weight_bound"), POSITIVE),
         "optim.decay_steps": COUNT,
         **dict.fromkeys([f"model.{name}" for name in SIZES], COUNT),
-        "model.beta": NOT_NEGATIVE,
+        **dict.fromkeys(("model.beta", "model.r1", "model.r2", "model.gradient_penalty"), NOT_NEGATIVE),
+        **dict.fromkeys(("model.penalty_every", "model.critic_steps", "model.pack", "model.ada_images"), COUNT),
         "model.dropout": SHARE,
         "model.sigma": POSITIVE,
     }

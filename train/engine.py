@@ -23,6 +23,8 @@ from train.placement import (
     given,
     put_global,
     replicas,
+    split_batch,
+    spread,
 )
 from train.processes import share
 from train.step import Learner, State, dispatch, init_state
@@ -91,16 +93,17 @@ class Engine:
     def compiled(self) -> Callable[..., Any]:
         """(state, tables, inputs) -> (state, report); compiles once for each number of steps."""
         make_batch = given if self.example is None else batch_of(self.example)
-        if self.members is not None:
-            one = lambda values, state, tables, inputs: dispatch(
-                learner_of(with_member(self.config, values)), make_batch, state, tables, inputs
-            )
-            many = jax.vmap(one, (0, 0, None, 0))
-            return compile_dispatch(self.placement, lambda *arguments: many(self.varied, *arguments))
-        learner = learner_of(self.config)
         if self.placement.mode == "pmap":
-            learner = averaging(learner)
-        return compile_dispatch(self.placement, functools.partial(dispatch, learner, make_batch))
+            learner = averaging(learner_of(self.config))
+            return compile_dispatch(self.placement, functools.partial(dispatch, learner, make_batch))
+        make_batch = split_batch(self.placement, make_batch)
+
+        def one(values: dict[str, jax.Array], *arguments: Any) -> Any:
+            learner = spread(learner_of(with_member(self.config, values)), self.placement, self.members)
+            return dispatch(learner, make_batch, *arguments)
+
+        many = one if self.members is None else jax.vmap(one, (0, 0, None, 0))
+        return compile_dispatch(self.placement, functools.partial(many, self.varied))
 
     def inputs(self, loaders: list[Any], step: int, count: int) -> Any:
         """Indices (or batches) of ``count`` steps from ``step`` on, placed: [K, B, ...], populations [N, K, B, ...]."""

@@ -16,7 +16,7 @@ class Health:
 
     def __init__(self, model: Model, members: int | None, failed: Any):
         """failed: int32 [] or [N], of the state that the run begins with: -1, or the phase at which a member froze."""
-        self._players = [phase.player for phase in model.phases]
+        self._phases = [phase.name or phase.player for phase in model.phases]
         self._members = members
         self.frozen = {int(member) for member in np.flatnonzero(np.atleast_1d(np.asarray(failed)) >= 0)}
 
@@ -35,7 +35,7 @@ class Health:
                 continue
             self.frozen.add(int(member))
             at = int(np.argmax(failed[member] >= 0))
-            where = f"step {begin + at + 1}, phase {self._players[failed[member, at]]}"
+            where = f"step {begin + at + 1}, phase {self._phases[failed[member, at]]}"
             if self._members is None:
                 raise UserError(f"NaN or Inf in a loss or gradient at {where}")
             yield f"member {member} met a NaN or Inf at {where}: it is frozen, the others go on"

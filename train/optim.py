@@ -26,6 +26,8 @@ class Optim:
     """Decoupled weight decay, on matrices and kernels only; adamw."""
     clip: float | None = None
     """Largest global norm of a gradient; None is no clipping."""
+    weight_bound: float | None = None
+    """Every parameter is kept in [-bound, bound]: the clipping of Arjovsky et al. 2017 (arXiv:1701.07875)."""
     schedule: Literal["constant", "cosine", "linear"] = "constant"
     """How the learning rate falls after the warm-up."""
     warmup: int = 0
@@ -46,6 +48,7 @@ class PlayerOptim:
     b2: float | None = None
     weight_decay: float | None = None
     clip: float | None = None
+    weight_bound: float | None = None
 
 
 def for_player(optim: Optim, change: PlayerOptim | None) -> Optim:
@@ -98,14 +101,33 @@ def build(optim: Optim, steps: int) -> "optax.GradientTransformationExtraArgs":
         case "lbfgs":
             rule = optax.lbfgs()
     parts = [] if optim.clip is None else [optax.clip_by_global_norm(optim.clip)]
-    return optax.with_extra_args_support(optax.chain(*parts, rule))
+    parts += [rule] if optim.weight_bound is None else [rule, within(optim.weight_bound)]
+    return optax.with_extra_args_support(optax.chain(*parts))
 
 
-def jax_tree_map(function: Any, tree: Any) -> Any:
+def within(bound: float) -> "optax.GradientTransformation":
+    """Updates after which no parameter is larger than ``bound``; it comes last in a chain."""
+    import jax.numpy as jnp
+    import optax
+
+    def kept(updates: Any, params: Any) -> Any:
+        return jax_tree_map(lambda update, p: jnp.clip(p + update, -bound, bound) - p, updates, params)
+
+    return optax.stateless(kept)
+
+
+def lazily(optim: Optim, every: int) -> PlayerOptim:
+    """Adam for a player that takes a step of its own for a regulariser on every ``every``-th step: rate and decays are
+    those of every + 1 updates in the time of ``every`` (Karras et al. 2020, arXiv:1912.04958, appendix B)."""
+    share = every / (every + 1)
+    return PlayerOptim(learning_rate=optim.learning_rate * share, b1=optim.b1**share, b2=optim.b2**share)
+
+
+def jax_tree_map(function: Any, *trees: Any) -> Any:
     """``jax.tree.map``, imported late: the command's ``--help`` reads this file's dataclasses without jax."""
     import jax
 
-    return jax.tree.map(function, tree)
+    return jax.tree.map(function, *trees)
 
 
 def build_all(

@@ -8,16 +8,19 @@ step, so that what is computed does not depend on the devices. ``pmap`` makes re
 import functools
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from typing import Any, Literal
+from typing import Any, Literal, cast
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 import optax
+from jax.extend import core
 from jax.sharding import AxisType, Mesh, NamedSharding, PartitionSpec
 
+from train.flags import compiler_options
 from train.step import Learner, State
 from zoo.errors import UserError
+from zoo.model import Loss
 
 AXIS = "data"
 Mode = Literal["jit", "fsdp", "pmap"]
@@ -45,8 +48,10 @@ class Placement:
 
     def state_shardings(self, abstract: Any) -> Any:
         """A sharding for each leaf of a state (or of any tree): replicated, or split by the fsdp rule."""
-        split = fsdp_spec if self.mode == "fsdp" else (lambda shape, parts: PartitionSpec())
-        return jax.tree.map(lambda leaf: NamedSharding(self.mesh, split(leaf.shape, self.devices)), abstract)
+        return jax.tree.map(lambda leaf: NamedSharding(self.mesh, self.spec(leaf.shape)), abstract)
+
+    def spec(self, shape: tuple[int, ...]) -> PartitionSpec:
+        return fsdp_spec(shape, self.devices) if self.mode == "fsdp" else PartitionSpec()
 
     def replicated(self) -> NamedSharding:
         return NamedSharding(self.mesh, PartitionSpec())
@@ -117,13 +122,66 @@ def compile_dispatch(placement: Placement, step: Callable[..., Any]) -> Callable
 
         return jax.pmap(replica, axis_name=AXIS, donate_argnums=0)
 
-    @functools.partial(jax.jit, donate_argnums=0)
+    platform = placement.mesh.devices.flat[0].platform
+
+    @functools.partial(jax.jit, donate_argnums=0, compiler_options=compiler_options(platform))
     def compiled(state: State, tables: Any, inputs: Any):
         state, report = step(state, tables, inputs)
         state = jax.lax.with_sharding_constraint(state, placement.state_shardings(state))
         return state, jax.lax.with_sharding_constraint(report, placement.replicated())
 
     return compiled
+
+
+def spread(learner: Learner, placement: Placement, members: int | None = None) -> Learner:
+    """The learner for ``jit`` and ``fsdp``: a loss reads whole parameters and splits nothing but the batch; gradients
+    are summed to where the state holds their parameters.
+
+    Left to itself XLA would let activations follow the parameters' split, and move those instead. Every leaf is
+    gathered on its own, so that XLA may place it beside its use. ``members``: inside the ``vmap`` of a population.
+    """
+    of_all = () if members is None else (members,)  # the rule is for a population's leaves; a member lacks their axis
+
+    def split(leaf: Any) -> Any:
+        spec = PartitionSpec(*placement.spec((*of_all, *leaf.shape))[len(of_all) :])
+        return jax.lax.with_sharding_constraint(leaf, NamedSharding(placement.mesh, spec))
+
+    whole = lambda tree: jax.lax.with_sharding_constraint(tree, placement.replicated())
+    around = functools.partial(with_split_noise, split=placement.batch_sharding(axis=0))
+    return replace(learner, gather=whole, scatter=functools.partial(jax.tree.map, split), around=around)
+
+
+def with_split_noise(loss: Loss, split: NamedSharding) -> Loss:
+    """``loss``, but random numbers that it draws for every example of the batch are drawn where the example is.
+
+    A batch brings its split along; noise has none, so that XLA might have every device compute all that depends on
+    noise alone, as all of a generator's work does. This changes where numbers are and not what they are.
+    """
+
+    def placed(*arguments: Any) -> Any:
+        rows = jax.tree.leaves(arguments[2])[0].shape[0]
+        program, result = jax.make_jaxpr(loss, return_shape=True)(*arguments)
+        leaves = core.jaxpr_as_fun(noise_placed(program, rows, split))(*jax.tree.leaves(arguments))
+        return jax.tree.unflatten(jax.tree.structure(result), leaves)
+
+    return placed
+
+
+def noise_placed(program: core.ClosedJaxpr, rows: int, split: NamedSharding) -> core.ClosedJaxpr:
+    """A traced program that draws ``rows`` rows of random numbers split, wherever not in a loop or a branch."""
+    place = lambda drawn: jax.lax.with_sharding_constraint(drawn, split)
+    equations = []
+    for equation in program.jaxpr.eqns:
+        name, drawn = equation.primitive.name, cast(Any, next(iter(equation.outvars), None))
+        if name in ("jit", "pjit"):
+            inner = noise_placed(equation.params["jaxpr"], rows, split)
+            equation = equation.replace(params={**equation.params, "jaxpr": inner})
+        elif name == "random_bits" and drawn.aval.shape[:1] == (rows,):
+            traced = jax.make_jaxpr(lambda drawn: place(drawn))(drawn.aval).jaxpr  # of one equation
+            equations.append(equation.replace(outvars=traced.invars))
+            equation = traced.eqns[0].replace(outvars=[drawn])
+        equations.append(equation)
+    return program.replace(jaxpr=program.jaxpr.replace(eqns=equations))
 
 
 def averaging(learner: Learner) -> Learner:
@@ -174,6 +232,12 @@ def read_report(placement: Placement, report: Any) -> Any:
     if placement.mode == "pmap":
         report = jax.tree.map(lambda leaf: leaf.addressable_data(0)[0], report)
     return jax.device_get(report)
+
+
+def split_batch(placement: Placement, make_batch: Callable[[Any, Any], Any]) -> Callable[[Any, Any], Any]:
+    """``make_batch`` whose batches are split on their first axis, whatever its tables are."""
+    split = placement.batch_sharding(axis=0)
+    return lambda tables, one: jax.lax.with_sharding_constraint(make_batch(tables, one), split)
 
 
 def batch_of(example: Callable[[Any, Any], Any]) -> Callable[[Any, Any], Any]:

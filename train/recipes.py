@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
 
-from train.optim import Optim, PlayerOptim
+from train.optim import Optim, PlayerOptim, lazily
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -20,6 +20,8 @@ class Recipe:
 
 
 _GAN = Optim(rule="adam", learning_rate=2e-4, b1=0.5, b2=0.999)
+_WGAN_GP = Optim(rule="adam", learning_rate=1e-4, b1=0.0, b2=0.9)
+_STYLE = Optim(rule="adam", learning_rate=2.5e-3, b1=0.0, b2=0.99)
 _SMALL_GPT = Optim(learning_rate=1e-3, b2=0.99, weight_decay=0.1, clip=1.0, schedule="cosine", warmup=100)
 # nanoGPT's settings for GPT-2 124M; larger models take smaller steps (Brown et al. 2020, table 2.1).
 _GPT2 = Optim(learning_rate=6e-4, b2=0.95, weight_decay=0.1, clip=1.0, schedule="cosine", warmup=2000)
@@ -29,9 +31,37 @@ _XL = Optim(learning_rate=5e-4, b2=0.99, clip=0.25, schedule="cosine", warmup=20
 _RNN = Optim(learning_rate=2e-3, clip=1.0, schedule="cosine", warmup=100)
 _ROLL = Optim(learning_rate=2e-3, clip=1.0, schedule="cosine")
 
+_STYLEGAN2 = Recipe(
+    steps=200_000,
+    batch_size=32,
+    optim=_STYLE,
+    players={"critic": lazily(_STYLE, 16), "generator": lazily(_STYLE, 4)},
+    ema={"generator": 0.998},  # half forgotten in 10 000 pictures
+)
+
 RECIPES: Mapping[str, Recipe] = MappingProxyType(
     {
         "dcgan": Recipe(steps=20_000, batch_size=64, optim=_GAN, ema={"generator": 0.999}),
+        # Steps are the critic's, of which the generator takes every fifth.
+        "wgan-gp": Recipe(steps=200_000, batch_size=64, optim=_WGAN_GP, ema={"generator": 0.9995}),
+        "wgan-gp-256": Recipe(steps=500_000, batch_size=32, optim=_WGAN_GP, ema={"generator": 0.9995}),
+        "cgan": Recipe(
+            steps=250_000,
+            batch_size=64,
+            optim=Optim(rule="adam", learning_rate=2e-4, b1=0.0, b2=0.9),
+            ema={"generator": 0.9995},
+        ),
+        "stylegan2": _STYLEGAN2,
+        "stylegan2-ada": _STYLEGAN2,
+        # The paper's for 32 pixels, with the last values of what it schedules beside the rate.
+        "r3gan": Recipe(
+            steps=100_000,
+            batch_size=512,
+            ema={"generator": 0.999},
+            optim=Optim(rule="adam", learning_rate=2e-4, b1=0.0, b2=0.99, schedule="cosine", final=0.25),
+        ),
+        # PacGAN's for rings and grids: 400 epochs of 100 000 points.
+        "gan2d": Recipe(steps=400_000, batch_size=100, optim=Optim(rule="adam", learning_rate=1e-4, b1=0.8)),
         "vae": Recipe(steps=50_000, batch_size=100, optim=Optim(rule="adam", learning_rate=1e-3, schedule="cosine")),
         "vae-conv": Recipe(
             steps=10_000, batch_size=64, optim=Optim(rule="adam", learning_rate=2e-3, schedule="cosine")

@@ -13,7 +13,7 @@ import jax
 import jax.numpy as jnp
 import optax
 
-from zoo.model import Array, Batch, Extra, Metrics, Model, Params, Phase
+from zoo.model import Array, Batch, Extra, Loss, Metrics, Model, Params, Phase
 
 INIT = 0x1417  # folded into the run's key for the parameters, so that no step's key repeats it
 
@@ -52,6 +52,12 @@ class Learner:
     """player -> decay of its average."""
     accumulate: int = 1
     """Micro-batches whose gradients make one update."""
+    gather: Callable[[Any], Any] = lambda tree: tree
+    """Of what a loss reads, parameters and ``extra``: the same values, where the loss wants them."""
+    scatter: Callable[[Any], Any] = lambda tree: tree
+    """Of a player's gradients: the same values, where its optimizer wants them."""
+    around: Callable[[Loss], Loss] = lambda loss: loss
+    """Of a loss: one that computes the same."""
 
 
 def init_state(learner: Learner, key: Array, batch: Batch | None = None) -> State:
@@ -72,8 +78,9 @@ def init_state(learner: Learner, key: Array, batch: Batch | None = None) -> Stat
 def train_step(learner: Learner, state: State, batch: Batch) -> tuple[State, Metrics]:
     """One step: each phase that is due updates its player, seeing what the phases before it did.
 
-    batch: leaves [B, ...]. Metrics are scalars named ``PLAYER/...``; those of a phase that was not due are NaN.
-    A NaN or Inf in a loss, a gradient or an update leaves the whole state as it was, but for ``failed``.
+    batch: leaves [B, ...]. Metrics are scalars named ``PLAYER/...``, or by the phase's own name; those of a phase that
+    was not due are NaN. A NaN or Inf in a loss, a gradient or an update leaves the whole state as it was, but for
+    ``failed``.
     """
     key, new = jax.random.fold_in(state.key, state.step), state
     metrics: Metrics = {}
@@ -97,31 +104,39 @@ def run_phase(
     learner: Learner, phase: Phase, index: int, batch: Batch, key: Array, state: State
 ) -> tuple[State, Metrics]:
     """One gradient step of one player."""
-    player = phase.player
+    player, name = phase.player, phase.name or phase.player
     mine, optimizer = state.params[player], learner.optimizers[player]
+    params, extra = learner.gather((state.params, state.extra))
+    loss = learner.around(phase.loss)
 
     def loss_of(mine: Any, extra: Extra, batch: Batch, key: Array):
-        return phase.loss({**state.params, player: mine}, extra, batch, key, state.step)
+        return loss({**params, player: mine}, extra, batch, key, state.step)
 
-    (loss, (extra, aux)), grads = accumulated(loss_of, learner.accumulate)(mine, state.extra, batch, key)
-    value_fn = lambda mine: loss_of(mine, state.extra, batch, key)[0]
-    updates, opt = optimizer.update(grads, state.opt[player], mine, value=loss, grad=grads, value_fn=value_fn)
+    value_fn = lambda mine: loss_of(learner.gather(mine), extra, batch, key)[0]
+    gradient = accumulated(loss_of, learner.accumulate, learner.scatter)
+    (value, (new_extra, aux)), grads = gradient(params[player], extra, batch, key)
+    updates, opt = optimizer.update(grads, state.opt[player], mine, value=value, grad=grads, value_fn=value_fn)
     norms = optax.tree.norm(grads), optax.tree.norm(updates)
-    bad = ~(jnp.isfinite(loss) & jnp.isfinite(norms[0]) & jnp.isfinite(norms[1]))
-    metrics = {f"{player}/loss": loss, f"{player}/grad_norm": norms[0]}
+    bad = ~(jnp.isfinite(value) & jnp.isfinite(norms[0]) & jnp.isfinite(norms[1]))
+    metrics = {f"{name}/loss": value, f"{name}/grad_norm": norms[0]}
     return replace(
         state,
         params={**state.params, player: optax.apply_updates(mine, updates)},
-        extra=extra,
+        extra=new_extra,
         opt={**state.opt, player: opt},
         failed=jnp.where(bad & (state.failed < 0), index, state.failed),
-    ), metrics | {f"{player}/{name}": value for name, value in aux.items()}
+    ), metrics | {f"{name}/{what}": one for what, one in aux.items()}
 
 
-def accumulated(loss_of: Callable, parts: int) -> Callable:
+def accumulated(loss_of: Callable, parts: int, scatter: Callable[[Any], Any]) -> Callable:
     """``value_and_grad(loss_of, has_aux=True)`` over ``parts`` micro-batches: means of losses, metrics and gradients,
-    with ``extra`` passed from one to the next. The batch must divide by ``parts``."""
-    gradient = jax.value_and_grad(loss_of, has_aux=True)
+    with ``extra`` passed from one to the next. The batch must divide by ``parts``; each part's gradients are
+    scattered."""
+
+    def gradient(*arguments: Any):
+        value, grads = jax.value_and_grad(loss_of, has_aux=True)(*arguments)
+        return value, scatter(grads)
+
     if parts == 1:
         return gradient
 

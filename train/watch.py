@@ -36,7 +36,8 @@ class Watcher:
         """The newest numbers."""
         if self.quiet:
             return
-        losses = "  ".join(f"{key} {short(value)}" for key, value in values.items() if key.endswith("/loss"))
+        due = {key: value for key, value in values.items() if np.ndim(value) or np.isfinite(value)}
+        losses = "  ".join(f"{key} {short(value)}" for key, value in due.items() if key.endswith("/loss"))
         pace = self._pace(step)
         if self._bar is not None:
             self._bar.update(self._task, completed=step, text=losses, pace=pace)

@@ -50,10 +50,21 @@ _CONV_VAE = {
     "likelihood": "gaussian",
     "flow": 8,
 }
+_FACES = {"image_size": 256, "latent_size": 100, "width": 32, "widest": 16}
+_FOUR_FAMILIES = "art?family=ridges,bloom,spiral,glass"
 
 CATALOG: Mapping[str, Entry] = MappingProxyType(
     {
         "dcgan": Entry("gan", "zoo.gan.dcgan", "DCGAN", "Radford et al. 2016", "art"),
+        "wgan-gp": Entry("gan", "zoo.gan.wgan", "WGAN", "Gulrajani et al. 2017", "art?size=64"),
+        "wgan-gp-256": Entry("gan", "zoo.gan.wgan", "WGAN", "Gulrajani et al. 2017", "art?size=256", _FACES),
+        "cgan": Entry("gan", "zoo.gan.cgan", "CGAN", "Mirza & Osindero 2014; Miyato & Koyama 2018", _FOUR_FAMILIES),
+        "stylegan2": Entry("gan", "zoo.gan.stylegan2", "StyleGAN2", "Karras et al. 2020", "art"),
+        "stylegan2-ada": Entry(
+            "gan", "zoo.gan.stylegan2", "StyleGAN2", "Karras et al. 2020 (ADA)", "art?count=1000", {"ada_target": 0.6}
+        ),
+        "r3gan": Entry("gan", "zoo.gan.r3gan", "R3GAN", "Huang et al. 2024", "art"),
+        "gan2d": Entry("gan", "zoo.gan.gan2d", "GAN2D", "Goodfellow et al. 2014; Lin et al. 2018", "ring"),
         "vae": Entry("vae", "zoo.vae.vae", "VAE", "Kingma & Welling 2014; Burda et al. 2016", "art"),
         "vae-conv": Entry("vae", "zoo.vae.vae", "VAE", "Kingma & Welling 2014; Chen et al. 2017", "art", _CONV_VAE),
         "gpt": Entry("transformer", "zoo.transformer.gpt", "GPT", "Radford et al. 2019", "bach"),

@@ -2,9 +2,9 @@
 
 Shapes, here and everywhere: B batch, T time, D model width, H heads, V vocabulary, Z latent; images are [B, H, W, C].
 
-A batch is a dict of arrays with fixed keys: ``image`` float32 [B, H, W, C] in [-1, 1], ``label`` int32 [B],
-``tokens`` int32 [B, T] with ``length`` int32 [B] (how many of the T positions are real), ``roll`` float32 [B, T, 88]
-with ``length`` int32 [B].
+A batch is a dict of arrays with fixed keys: ``image`` float32 [B, H, W, C] in [-1, 1], ``point`` float32 [B, D],
+``label`` int32 [B], ``tokens`` int32 [B, T] with ``length`` int32 [B] (how many of the T positions are real), ``roll``
+float32 [B, T, 88] with ``length`` int32 [B].
 
 ``params`` is a dict with one tree a player; ``extra`` is everything that changes but is not learnt by gradient (batch
 statistics, codebook averages, pools). A loss returns the new ``extra``, so that every mutation is visible.
@@ -34,11 +34,13 @@ class Phase:
     """One gradient step: minimise ``loss`` over ``params[player]``, all else held fixed.
 
     ``every``: the phase runs on steps that it divides (lazy regularization; an n-critic is a generator with every=n).
+    ``name``: what its metrics are called where a player has several phases; None is the player's name.
     """
 
     player: str
     loss: Loss
     every: int = 1
+    name: str | None = None
 
 
 @runtime_checkable

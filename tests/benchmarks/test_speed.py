@@ -1,5 +1,6 @@
 """The method behind the ratios, without the minutes that it takes."""
 
+import contextlib
 import json
 
 import jax
@@ -8,11 +9,16 @@ import numpy as np
 import pytest
 from tiny import tiny
 
+from benchmarks import peers, speed
 from benchmarks.__main__ import main
-from benchmarks.flops import step_flops
+from benchmarks.ceilings import shares, sheet_of
+from benchmarks.flops import decode_bytes, sample_flops, step_flops
+from benchmarks.ours import Training, sampler
+from benchmarks.peers import Method, Session, agree, agree_ahead, modes_of, trials
 from benchmarks.ratios import geometric_mean, ratio
-from benchmarks.speed import Method, rows, save, slug, wait_until_quiet
-from benchmarks.workloads import WORKLOADS, random_examples
+from benchmarks.results import read_lines, save, slug
+from benchmarks.speed import accounts, rows, undisturbed, wait_until_quiet
+from benchmarks.workloads import WORKLOADS, Workload, random_examples
 from zoo.errors import UserError
 
 
@@ -53,12 +59,165 @@ def test_which_rows():
 
 
 def test_a_newer_line_takes_the_older_one_s_place(tmp_path):
-    line = {"row": "vae", "kind": "train", "dispatch": 1, "ours": 1}
+    line = {"row": "vae", "kind": "train", "dispatch": 1, "device": "cpu, 2 cores", "ratio": {}, "ours": 1}
     for changed in ({}, {"dispatch": 50}, {"ours": 2}):
-        save({**line, **changed}, tmp_path / "a" / "speed.jsonl")
-    found = [json.loads(text) for text in (tmp_path / "a" / "speed.jsonl").read_text().splitlines()]
+        save({**line, **changed}, tmp_path)
+    found = [json.loads(text) for text in (tmp_path / "cpu-2-cores" / "speed.jsonl").read_text().splitlines()]
     assert [(one["dispatch"], one["ours"]) for one in found] == [(50, 1), (1, 2)]
     assert slug("cpu, 2 cores, AMD EPYC") == "cpu-2-cores-amd-epyc"
+
+
+FIELDS = {
+    "row", "kind", "dispatch", "device", "ratio", "ours", "peers", "unit", "flops", "mfu", "bytes", "compile_cold",
+    "compile_warm", "compiles", "peak_memory", "versions", "date", "formula",
+}  # fmt: skip
+FACTS = {
+    "device": "1 x NVIDIA H200", "versions": {}, "compile_cold": 1.0, "compile_warm": 0.1, "compiles": 1,
+    "peak_memory": 5, "peak_memory_peer": 6,
+}  # fmt: skip
+
+
+@pytest.fixture
+def session(monkeypatch, tmp_path):
+    """One of rows that are never run: the two sides agree, and make 100 and 80 units a second."""
+    monkeypatch.setattr(peers, "alone", lambda *words, **environment: "")
+    monkeypatch.setattr(peers, "trial", lambda session, workload, modes: {mode: float(len(mode)) for mode in modes})
+    monkeypatch.setattr(speed, "turns", lambda *asked: ([[100.0, 102.0]], [[80.0, 80.0]], dict(FACTS)))
+    monkeypatch.setattr(speed, "cpu_pressure", lambda: 1.0)
+    return Session(
+        "gpu", Method(), ["eager", "compile"], tmp_path, ceilings={"bfloat16": {"flops": 8e14, "bytes": 4e12}}
+    )
+
+
+def row(name, suite="gpu"):
+    return next(one for one in WORKLOADS if one.name == name and suite in one.suites)
+
+
+def test_a_line_has_every_field(session):
+    for name in ("vae", "vae-sample", "lstm-2x512-decode-8"):
+        line = speed.measure(session, row(name), 1)
+        assert line.keys() >= FIELDS and json.dumps(line)
+        assert line["best"] == "compile" and line["peers"] == {"eager": 5.0, "compile": 80.0}
+        assert line["ratio"]["median"] == pytest.approx(101 / 80) and line["ours"] == 101
+        assert line["mfu"]["sheet"] * 989e12 == pytest.approx(line["mfu"]["matmul"] * 8e14) and line["flops"] > 0
+        assert (line["bytes"] is None) == (name != "lstm-2x512-decode-8")
+
+
+def test_a_decoding_row_s_share_of_the_bandwidth(session):
+    one = row("lstm-2x512-decode-8")
+    found = accounts(session, one, 10.0, "1 x NVIDIA H200")
+    reached = found["bytes"] * 10 * one.length
+    assert found["bandwidth"] == {"sheet": pytest.approx(reached / 4.8e12), "copy": pytest.approx(reached / 4e12)}
+    assert set(found["formula"]) == {"flops", "bytes"}
+
+
+def test_a_processor_has_no_data_sheet():
+    assert sheet_of("cpu, 2 cores, AMD EPYC", "float32") == {"flops": None, "bytes": None}
+    assert sheet_of("1 x NVIDIA H200", "float32") == {"flops": None, "bytes": 4.8e12}
+    assert shares(2.0, None, 8.0, "matmul") == {"sheet": None, "matmul": 0.25}
+
+
+def test_modes_are_tried_no_more_often_than_they_must(session, monkeypatch):
+    pytest.importorskip("torch")
+    asked, session.peers = [], None
+    quick = {"eager": 1.0, "eager+channels_last": 2.0, "compile+channels_last": 3.0, "compile": 0.5}
+
+    def trial(session, workload, modes):
+        asked.extend(modes)
+        return {mode: quick.get(mode, "out of memory") for mode in modes}
+
+    monkeypatch.setattr(peers, "trial", trial)
+    assert modes_of(session, row("dcgan-32"))["reduce-overhead+channels_last"] == "out of memory"
+    assert asked == ["eager", "eager+channels_last", "compile+channels_last", "reduce-overhead+channels_last"]
+    for batch in (1, 128, 8):
+        asked.clear()
+        speed.measure(session, row(f"lstm-2x512-decode-{batch}"), 1)
+        assert asked == ([] if batch == 8 else ["eager", "compile", "reduce-overhead"])
+
+
+def test_a_mode_that_fails_beside_others_is_tried_again_alone(session, monkeypatch):
+    asked = []
+
+    def trial(session, workload, modes):
+        asked.append(modes)
+        return {mode: "out of memory" if mode == "c" or (len(modes) > 1 and mode == "b") else 1.0 for mode in modes}
+
+    monkeypatch.setattr(peers, "trial", trial)
+    monkeypatch.setattr(peers.Session, "at_once", 2)
+    assert trials(session, row("vae"), ["a", "b", "c"]) == {"a": 1.0, "b": 1.0, "c": "out of memory"}
+    assert asked == [["a", "b"], ["b"], ["c"]]
+
+
+def test_models_that_differ_are_told_with_their_rows(session, monkeypatch):
+    compared = []
+
+    def alone(module, name, suite, **environment):
+        compared.append(name)
+        if name == "vae":
+            raise UserError("vae differs")
+
+    monkeypatch.setattr(peers, "alone", alone)
+    monkeypatch.setattr(peers.Session, "at_once", 2)
+    agree_ahead(session, [row("vae"), row("lstm-small"), row("lstm-small")])
+    assert sorted(compared) == ["lstm-small", "vae"]
+    agree(session, row("lstm-2x512-decode-1"))  # one of its kind will do
+    for name in ("vae", "vae-sample"):
+        with pytest.raises(UserError, match="vae differs"):
+            agree(session, row(name))
+    assert len(compared) == 2
+
+
+def test_rows_are_saved_one_by_one_whatever_happens(session, monkeypatch, tmp_path, capsys):
+    def measured(session, workload, dispatch):
+        if workload.name == "vae-conv-64":
+            raise UserError("the two sides differ")
+        clock[0] += 100
+        return {**FACTS, "row": workload.name, "kind": workload.kind, "dispatch": dispatch, "date": "", "ours": 1.0,
+                "ratio": {"low": 1, "median": 1, "high": 1}, "best": "eager", "unit": "images/s"}  # fmt: skip
+
+    clock = [0.0]
+    monkeypatch.setattr(speed, "measure", measured)
+    monkeypatch.setattr(speed.time, "monotonic", lambda: clock[0])
+    monkeypatch.setattr(speed, "facts_apart", lambda: FACTS)
+    names = ["vae", "vae-conv-64", "lstm-small", "gpt-small"]
+    with pytest.raises(UserError, match="1 of 7 rows failed"):
+        speed.run("gpu", names, None, Method(), tmp_path / "out", minutes=6)
+    out = capsys.readouterr().out
+    assert "vae-conv-64: the two sides differ" in out
+    assert "not begun, for want of time: lstm-small, gpt-small, gpt-small" in out
+    save({**FACTS, "row": "gpt-small", "kind": "train", "dispatch": 1, "ratio": {}, "device": "cpu"}, tmp_path / "out")
+    there = tmp_path / "out" / "1-x-nvidia-h200"
+    have = [(line["row"], line["dispatch"]) for line in read_lines(there)]
+    assert have == [("vae", 1), ("vae", 50), ("lstm-small", 1)]
+    speed.run("gpu", [name for name in names if name != "vae-conv-64"], None, Method(), tmp_path / "out", missing=True)
+    have = [(line["row"], line["dispatch"]) for line in read_lines(there)]
+    assert have[3:] == [("lstm-small", 50), ("gpt-small", 1), ("gpt-small", 50)]
+
+
+def test_a_row_that_reads_a_file_reads_all_of_it(tmp_path):
+    pytest.importorskip("grain")
+    one = Workload(
+        name="tiny-pipeline", preset="dcgan", kind="train", batch=8, pipeline=True,
+        fields={"image_size": 16, "width": 4, "latent_size": 8},
+    )  # fmt: skip
+    side, pictures = Training(one, "cpu", 2, folder=tmp_path), one.pictures(tmp_path)
+    assert side.engine.example is None and side.tables == {}
+    batch = side.engine.inputs(side.loaders, 0, 2)["image"]
+    assert batch.shape == (2, 8, 16, 16, 3)
+    flat = pictures.reshape(len(pictures), -1) / 127.5 - 1
+    assert all(np.abs(flat - np.ravel(picture)).max(1).min() < 1e-5 for picture in np.asarray(batch[0]))
+    side.at = 2
+    side.turn()
+    side.wait()
+    assert side.units == 16 and side.compiles() == 1
+    with pytest.raises(ValueError, match="in which folder"):
+        Training(one, "cpu", 1)
+
+
+def test_rows_that_cannot_be_measured_here_are_told(monkeypatch, capsys):
+    monkeypatch.setattr("benchmarks.workloads.find_spec", lambda name: None)
+    assert rows("cpu", ["dcgan-32-pipeline", "vae-sample"], Method(), quick=False)[0][0].name == "vae-sample"
+    assert capsys.readouterr().out == "dcgan-32-pipeline: not measured, since it needs grain\n"
 
 
 def test_nothing_is_timed_on_a_busy_machine(monkeypatch):
@@ -69,6 +228,25 @@ def test_nothing_is_timed_on_a_busy_machine(monkeypatch):
     calms_down = iter([42.0, 3.0])
     monkeypatch.setattr("benchmarks.speed.cpu_pressure", lambda: next(calms_down))
     wait_until_quiet("cpu")
+
+
+def test_a_window_in_which_something_else_ran_is_measured_once_more(monkeypatch, session):
+    class Side:
+        turns = 0
+
+        def window(self, seconds):
+            self.turns += 1
+            return float(self.turns)
+
+    @contextlib.contextmanager
+    def pressure_of():
+        yield lambda: next(pressures)
+
+    monkeypatch.setattr(speed, "pressure_of", pressure_of)
+    pressures, session.suite = iter([1.0, 99.0, 2.0, 80.0, 3.0]), "cpu"
+    assert list(undisturbed(session, Side(), Side())) == [(1.0, 1.0), (3.0, 3.0), (5.0, 5.0)]
+    pressures = iter([99.0] * 6)
+    assert len(list(undisturbed(session, Side(), Side()))) == session.method.windows
 
 
 def test_flops_of_a_dense_network_are_six_for_each_weight_and_token():
@@ -104,13 +282,36 @@ def test_flops_do_not_count_what_forms_add():
 
     expected = 3 * 2 * 16 * 6 * 10 * (8 * 8) * 5
     assert step_flops(Layer(conv2d, (16, 16, 6)), 5) == pytest.approx(expected, rel=0.01)
-    assert step_flops(Layer(conv2d_transpose, (8, 8, 6)), 5) == pytest.approx(expected, rel=0.3)
+    assert step_flops(Layer(conv2d_transpose, (8, 8, 6)), 5) == pytest.approx(expected, rel=0.01)
 
 
 def test_flops_do_not_count_what_no_result_reads():
     """Only a relativistic generator reads the critic's outputs on data."""
     plain, relativistic = (step_flops(tiny("dcgan", loss=loss), 4) for loss in ("nonsaturating", "relativistic"))
     assert plain < 0.98 * relativistic
+
+
+def test_bytes_of_a_decoding_step_are_the_weights_and_half_the_cache():
+    model, batch, length = tiny("gpt", context=32), 3, 15
+    tree = jax.eval_shape(model.init, jax.random.key(0))[0]["gpt"]
+    weights = sum(leaf.size for leaf in jax.tree.leaves(tree) if leaf.ndim == 2)
+    weights -= tree["positions"]["embedding"].size
+    cache = 2 * model.layers * batch * 9 * model.width + batch  # the start token and 8 of the 16 places behind it
+    assert decode_bytes(model, batch, length) == 4 * (weights + cache)
+    half = 2 * weights + 2 * (cache - batch) + 4 * batch
+    assert decode_bytes(tiny("gpt", context=32, dtype="bfloat16"), batch, length) == half
+    lstm = tiny("lstm")
+    assert decode_bytes(lstm, 2, 5) == decode_bytes(lstm, 2, 50)  # its state does not grow
+
+
+def test_flops_of_decoding_are_two_for_each_weight_and_token():
+    model = tiny("gpt", width=64, context=32)
+    row = Workload(name="row", preset="gpt", kind="sample", batch=3, length=31, unit="tokens")
+    weights = sum(leaf.size for leaf in jax.tree.leaves(model.init(jax.random.key(0))[0]) if leaf.ndim == 2)
+    weights -= 32 * 64
+    attention = 4 * model.layers * 64 * 32
+    tokens = 3 * (31 + 1)  # and the prompt's
+    assert sample_flops(model, sampler(row, model)) == pytest.approx(tokens * (2 * weights + attention), rel=0.02)
 
 
 def test_random_examples_are_whole_windows():

@@ -172,11 +172,15 @@ def test_nonsense_is_one_line(case, tmp_path, capsys):
 
 
 INTERRUPTED = """
-import os, signal, sys
+import os, signal, sys, time
 import train.fit
 from train.__main__ import main
 
-train.fit.fit_to_data = lambda *arguments: os.kill(os.getpid(), signal.SIGINT)
+def interrupted(*arguments):
+    os.kill(os.getpid(), signal.SIGINT)
+    time.sleep(60)  # another thread may have to pass the signal on
+
+train.fit.fit_to_data = interrupted
 sys.exit(main(sys.argv[1:]))
 """
 

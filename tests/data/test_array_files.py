@@ -191,7 +191,8 @@ def test_art_gives_pictures() -> None:
 
 def test_art_never_repeats(scribble: None) -> None:
     source = open_source("art?size=8")
-    assert source.size == ENDLESS and not source.arrays and source.fields == {"image_size": 8, "channels": 3}
+    assert source.size == ENDLESS and not source.arrays
+    assert source.fields == {"image_size": 8, "channels": 3, "classes": len(source.labels)}
     batch = Loader(source, 8, seed=0).batch(0)["image"]
     assert batch.shape == (8, 8, 8, 3) and batch.dtype == np.float32 and np.abs(batch).max() <= 1
     assert len({image.tobytes() for image in batch}) == 8 and batch.std() > 0.2

@@ -84,7 +84,7 @@ def test_each_phase_answers_by_its_loss(loss):
         for player in extra:
             moved = jax.tree.leaves(jax.tree.map(lambda a, b: np.any(a != b), after[player], extra[player]))
             assert all(moved) if player == phase.player else not any(moved)
-        assert set(metrics) == ({"real", "fake"} if phase.player == "critic" else set())
+        assert set(metrics) == ({"real", "fake", "signs"} if phase.player == "critic" else set())
 
 
 def test_sampling_uses_running_statistics():
@@ -140,7 +140,7 @@ def test_float64_parameters_give_float64_results():
         wide = jax.tree.map(lambda leaf: jnp.asarray(leaf, jnp.float64), params)
         double = jax.jit(lambda *args: gradients(model, *args))(wide, extra, batch_of(model, dtype=jnp.float64))
         assert {leaf.dtype for leaf in jax.tree.leaves(double)} == {np.dtype("float64")}
-        _, (after, _) = jax.jit(model.critic_loss)(wide, extra, batch_of(model), KEY, 0)
+        _, (after, _) = jax.jit(model.phases[0].loss)(wide, extra, batch_of(model), KEY, 0)
         assert {leaf.dtype for leaf in jax.tree.leaves(after)} == {np.dtype("float32")}  # as a scan's carry must
     jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, atol=1e-5, rtol=1e-3), single, double)
 

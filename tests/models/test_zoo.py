@@ -67,9 +67,9 @@ def test_a_gradient_reaches_every_leaf_of_every_player(name):
         grads = gradient(phase, params, extra, batch)
         for path, leaf in jax.tree_util.tree_flatten_with_path(grads)[0]:
             where = jax.tree_util.keystr(path)
-            if (name, phase.player, where) in UNREACHED:
+            if (name, phase.name or phase.player, where) in UNREACHED:
                 continue
-            assert np.abs(leaf).max() > 0, f"{phase.player}{where}"
+            assert np.abs(leaf).max() > 0, f"{phase.name or phase.player}{where}"
 
 
 def gradient(phase, params, extra, batch):
@@ -78,8 +78,15 @@ def gradient(phase, params, extra, batch):
     return jax.jit(jax.grad(loss))(params[phase.player])
 
 
-# (model, player, leaf): why no gradient can reach it.
-UNREACHED: dict[tuple[str, str, str], str] = {}
+# (model, phase, leaf): why no gradient can reach it.
+_NO_SLOPE = "behind it everything is piecewise linear: it shifts the logits, not their slope"
+_NO_STYLE = "a bias of the colours adds the same to every style's picture"
+UNREACHED: dict[tuple[str, str, str], str] = {
+    ("wgan-gp", "critic", "['Dense_0']['bias']"): "it cancels in D(G(z)) - D(x), and has no slope",
+    **{("stylegan2", "penalty", f"['{layer}']['bias']"): _NO_SLOPE for layer in ("EqualConv_4", "EqualDense_0")},
+    ("stylegan2", "penalty", "['EqualDense_1']['bias']"): _NO_SLOPE,
+    **{("stylegan2", "path_length", f"['synthesis']['ToPicture_{i}']['bias']"): _NO_STYLE for i in range(2)},
+}
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -112,9 +119,10 @@ def test_latents_render(name):
     params, extra = model.init(jax.random.key(0))
     latent = model.latents(jax.random.key(1), 3)
     images = model.render(params, extra, latent)
-    spec = model.batch_spec(3)["image"]
-    assert images.shape == spec.shape and float(jnp.abs(images).max()) <= 1
-    one = model.render(params, extra, latent[:1])
+    spec = model.batch_spec(3)
+    assert images.shape == spec["image" if "image" in spec else "point"].shape
+    assert "point" in spec or float(jnp.abs(images).max()) <= 1
+    one = model.render(params, extra, jax.tree.map(lambda leaf: leaf[:1], latent))
     np.testing.assert_allclose(one[0], images[0], atol=1e-5)  # a picture does not depend on its neighbours
     if hasattr(model, "encode"):
         assert model.encode(params, extra, images, jax.random.key(2)).shape == latent.shape

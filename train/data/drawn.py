@@ -17,7 +17,7 @@ HELD_OUT = 1024
 def open_art(spec: Spec, split: str, *, image_size: int | None, length: int | None) -> Source:
     """art?size=N&count=N&family=NAME,NAME. "train" never repeats a picture, or has ``count`` of them; "valid" and
     "test" have 1024 each, or a tenth of ``count``. The splits share no picture. ``family``: the families of formulas,
-    or "all"; see ``zoo.algorithmic.art``."""
+    or "all"; see ``zoo.algorithmic.art``. A picture's label is its family."""
     spec.allow("size", "count", "family")
     families = chosen(spec)
     size = image_size or spec.integer("size", SIZE) or SIZE
@@ -30,17 +30,19 @@ def open_art(spec: Spec, split: str, *, image_size: int | None, length: int | No
     def example(arrays: dict[str, Any], index: Any) -> dict[str, Any]:
         import jax
 
-        from zoo.algorithmic.art import draw
+        from zoo.algorithmic.art import draw_labelled
 
         key = jax.random.fold_in(jax.random.key(SPLITS.index(split)), index)
-        return {"image": draw(key, size, families).astype(np.float32)}
+        image, label = draw_labelled(key, size, families)
+        return {"image": image.astype(np.float32), "label": label}
 
     return Source(
         spec=spec.text,
         codec=ImageCodec(channels=3),
         size=examples,
-        fields={"image_size": size, "channels": 3},
+        fields={"image_size": size, "channels": 3, "classes": len(families)},
         example=example,
+        labels=families,
     )
 
 

@@ -11,6 +11,8 @@ from zoo.errors import UserError
 FORMS = {
     "art": "art",
     "bach": "bach",
+    "ring": "ring",
+    "grid": "grid",
     "docs": "docs",
     "images": "images:DIR",
     "idx": "idx:DIR",

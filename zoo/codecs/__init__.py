@@ -18,6 +18,7 @@ __all__ = ["CODECS", "CodecError", "Notes", "from_config", "read_midi", "to_conf
 
 CODECS = {
     "image": ("zoo.codecs.images", "ImageCodec"),
+    "points": ("zoo.codecs.points", "PointCodec"),
     "char": ("zoo.codecs.text", "CharCodec"),
     "byte": ("zoo.codecs.text", "ByteCodec"),
     "performance": ("zoo.codecs.performance", "Performance"),

@@ -20,15 +20,15 @@ SEPARATOR = "\n\n{line}\n\n".format(line="-" * 80)  # between samples of text
 def write_samples(codec: Any, arrays: Any, stem: Path, *, meta: dict[str, Any], audio: bool = False) -> list[Path]:
     """Writes samples of any model and returns the files: ``stem`` and a suffix each.
 
-    arrays: images float [n, H, W, C] in [-1, 1], n sequences of tokens int [T], or n rolls [T, 88]; the sequences may
-    be of different lengths. Images become one grid, ``stem.png``; texts one ``stem.txt``, with ``stem.json`` beside it;
-    pieces of music ``stem.mid``, or ``stem_0.mid`` and so on where there are several, and with ``audio`` a WAV file and
-    a picture of the notes each.
+    arrays: images float [n, H, W, C] in [-1, 1], points [n, 2], n sequences of tokens int [T], or n rolls [T, 88]; the
+    sequences may be of different lengths. Images become one grid, ``stem.png``, and so do points; texts one
+    ``stem.txt``, with ``stem.json`` beside it; pieces of music ``stem.mid``, or ``stem_0.mid`` and so on where there
+    are several, and with ``audio`` a WAV file and a picture of the notes each.
 
     CodecError where the arrays are none of the codec's, and where a file cannot be written.
     """
     match codec.media:
-        case "image":
+        case "image" | "points":
             return [write_grid(codec, arrays, with_suffix(stem, ".png"), meta=meta)]
         case "text":
             return write_texts([codec.decode(np.asarray(row)) for row in arrays], stem, meta=meta)

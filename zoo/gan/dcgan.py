@@ -4,19 +4,19 @@
 import math
 from dataclasses import dataclass
 from functools import partial
-from typing import Any
+from typing import Literal
 
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
 from zoo.errors import UserError
-from zoo.losses import ADVERSARIAL, wide
-from zoo.model import Array, Batch, Extra, Metrics, Params, Phase
+from zoo.gan import adversarial
+from zoo.gan.adversarial import packed, penalised, play
+from zoo.losses import wide
+from zoo.model import Array, Batch, Extra, Params, Phase
 from zoo.nn import compute_dtype
 from zoo.nn.conv import Conv, ConvTranspose
-
-CRITIC_LATENTS, GENERATOR_LATENTS, EVALUATION_LATENTS = range(3)  # what the step's key is folded with
 
 # Sections 3 and 4 of the paper: all weights from N(0, 0.02); batch normalisation everywhere but in the generator's last
 # and the critic's first layer. Running statistics move as PyTorch's do, so that they keep up with short trainings.
@@ -39,18 +39,35 @@ class DCGAN:
     """Channels of the layers at half the image's size; they double with every halving, up to eight times this."""
     loss: str = "nonsaturating"
     """A key of ``zoo.losses.ADVERSARIAL``."""
+    r1: float | None = None
+    """Weight of the critic's squared gradient on data (Mescheder et al. 2018); None is none, here and below."""
+    r2: float | None = None
+    """Weight of the same on samples."""
+    gradient_penalty: float | None = None
+    """Weight of WGAN-GP's penalty between data and samples (Gulrajani et al. 2017)."""
+    penalty_every: int = 1
+    """On every k-th step only, as a step of its own, the penalties are taken, k times as heavy."""
+    critic_steps: int = 1
+    """Steps of the critic to one of the generator."""
+    critic_norm: Literal["batch", "layer", "spectral", "none"] = "batch"
+    """The critic's normalisation; penalties need one that keeps pictures apart."""
+    pack: int = 1
+    """Pictures that the critic judges together (PacGAN, Lin et al. 2018)."""
     dtype: str = "float32"
     """Compute dtype; parameters are float32."""
 
     def __post_init__(self):
         if self.image_size not in (16, 32, 64, 128, 256):
             raise UserError(f"image_size is {self.image_size}; dcgan draws 16, 32, 64, 128 or 256 pixels a side")
-        if self.loss not in ADVERSARIAL:
-            raise UserError(f"no adversarial loss is called {self.loss!r}; there are {', '.join(ADVERSARIAL)}")
+        if self.critic_norm not in ("batch", "layer", "spectral", "none"):
+            raise UserError(f"critic_norm is {self.critic_norm!r}; it is batch, layer, spectral or none")
+        if self.critic_norm == "batch" and penalised(self):
+            raise UserError("penalties look at one picture at a time: give dcgan critic_norm layer, spectral or none")
+        adversarial.check("dcgan", self)
 
     @property
     def phases(self) -> tuple[Phase, ...]:
-        return Phase("critic", self.critic_loss), Phase("generator", self.generator_loss)
+        return adversarial.phases(self)
 
     @property
     def generator(self) -> "Generator":
@@ -58,60 +75,42 @@ class DCGAN:
 
     @property
     def critic(self) -> "Critic":
-        return Critic(self.image_size, self.width, self.dtype)
+        return Critic(self.image_size, self.width, self.critic_norm, self.dtype)
 
     def init(self, key: Array, batch: Batch | None = None) -> tuple[Params, Extra]:
         """``extra`` holds each player's running statistics."""
         del batch
-        image = jnp.zeros((1, self.image_size, self.image_size, self.channels))
-        keys = jax.random.split(key)
-        generator = self.generator.init(keys[0], jnp.zeros((1, self.latent_size)), train=False)
-        critic = self.critic.init(keys[1], image, train=False)
-        params = {"generator": generator["params"], "critic": critic["params"]}
-        return params, {"generator": generator["batch_stats"], "critic": critic["batch_stats"]}
+        latent = jnp.zeros((1, self.latent_size))
+        image = jnp.zeros((1, self.image_size, self.image_size, self.pack * self.channels))
+        return adversarial.start(
+            key,
+            generator=(self.generator, latent),
+            critic=(self.critic, image),
+            spectral=self.critic_norm == "spectral",
+        )
 
     def batch_spec(self, batch_size: int) -> dict[str, jax.ShapeDtypeStruct]:
         shape = (batch_size, self.image_size, self.image_size, self.channels)
         return {"image": jax.ShapeDtypeStruct(shape, jnp.float32)}
 
-    def critic_loss(
-        self, params: Params, extra: Extra, batch: Batch, key: Array, step: Array
-    ) -> tuple[Array, tuple[Extra, Metrics]]:
-        """The critic's loss; metrics: its mean outputs on data and on samples, each a batch of its own to the norms."""
-        del step
-        latent = self.latents(jax.random.fold_in(key, CRITIC_LATENTS), len(batch["image"]))
-        fake, _ = _trained(self.generator, params["generator"], extra["generator"], latent)
-        on_real, stats = _trained(self.critic, params["critic"], extra["critic"], batch["image"])
-        on_fake, stats = _trained(self.critic, params["critic"], stats, fake)
-        metrics = {"real": jnp.mean(on_real), "fake": jnp.mean(on_fake)}
-        return ADVERSARIAL[self.loss].critic(on_real, on_fake), ({**extra, "critic": stats}, metrics)
+    def observe(self, batch: Batch) -> Array:
+        """[B / pack, H, W, pack * C]."""
+        return packed(batch["image"], self.pack)
 
-    def generator_loss(
-        self, params: Params, extra: Extra, batch: Batch, key: Array, step: Array
-    ) -> tuple[Array, tuple[Extra, Metrics]]:
-        """The generator's loss, on other samples than the critic has just been trained with."""
-        del step
-        latent = self.latents(jax.random.fold_in(key, GENERATOR_LATENTS), len(batch["image"]))
-        fake, stats = _trained(self.generator, params["generator"], extra["generator"], latent)
-        # Only relativistic losses look at the data; for the others the compiler drops this pass.
-        on_real, _ = _trained(self.critic, params["critic"], extra["critic"], batch["image"])
-        on_fake, _ = _trained(self.critic, params["critic"], extra["critic"], fake)
-        return ADVERSARIAL[self.loss].generator(on_real, on_fake), ({**extra, "generator": stats}, {})
+    def imagine(self, params: Params, extra: Extra, batch: Batch, key: Array, *, train: bool) -> tuple[Array, Extra]:
+        latent = self.latents(key, len(batch["image"]))
+        fake, extra = play(self.generator, "generator", params, extra, latent, train=train)
+        return packed(fake, self.pack), extra
+
+    def judge(
+        self, params: Params, extra: Extra, x: Array, batch: Batch, key: Array, *, train: bool
+    ) -> tuple[Array, Extra]:
+        del batch, key
+        return play(self.critic, "critic", params, extra, x, train=train, spectral=self.critic_norm == "spectral")
 
     def evaluate(self, params: Params, extra: Extra, batch: Batch, key: Array) -> dict[str, tuple[Array, Array]]:
-        """Both losses and the critic's mean outputs, on data and on as many samples, by running statistics."""
-        count = len(batch["image"])
-        fake = self.sample(params, extra, jax.random.fold_in(key, EVALUATION_LATENTS), count)
-        judge = partial(_settled, self.critic, params["critic"], extra["critic"])
-        on_real, on_fake = judge(batch["image"]), judge(fake)
-        pair = ADVERSARIAL[self.loss]
-        means = {
-            "critic_loss": pair.critic(on_real, on_fake),
-            "generator_loss": pair.generator(on_real, on_fake),
-            "real": jnp.mean(on_real),
-            "fake": jnp.mean(on_fake),
-        }
-        return {name: (mean * count, jnp.asarray(count, mean.dtype)) for name, mean in means.items()}
+        """See `zoo.gan.adversarial.evaluate`."""
+        return adversarial.evaluate(self, params, extra, batch, key)
 
     def latents(self, key: Array, n: int) -> Array:
         """[n, Z] from N(0, I); float32 in any precision, so that a key means the same picture."""
@@ -119,22 +118,11 @@ class DCGAN:
 
     def render(self, params: Params, extra: Extra, latent: Array) -> Array:
         """[n, Z] -> [n, H, W, C] in [-1, 1]; each picture by itself, by running statistics."""
-        return _settled(self.generator, params["generator"], extra["generator"], latent)
+        return play(self.generator, "generator", params, extra, latent, train=False)[0]
 
     def sample(self, params: Params, extra: Extra, key: Array, n: int) -> Array:
         """[n, H, W, C]."""
         return self.render(params, extra, self.latents(key, n))
-
-
-def _trained(network: nn.Module, params: Any, stats: Any, x: Array) -> tuple[Any, Any]:
-    """The output by the batch's own statistics, and the running ones after it, in the dtypes they came in."""
-    y, after = network.apply({"params": params, "batch_stats": stats}, x, train=True, mutable="batch_stats")
-    return y, jax.tree.map(lambda new, old: new.astype(old.dtype), after["batch_stats"], stats)
-
-
-def _settled(network: nn.Module, params: Any, stats: Any, x: Array) -> Any:
-    """The output by running statistics."""
-    return network.apply({"params": params, "batch_stats": stats}, x, train=False)
 
 
 def _widths(image_size: int, width: int) -> list[int]:
@@ -169,6 +157,7 @@ class Critic(nn.Module):
 
     image_size: int
     width: int
+    norm: str
     dtype: str
 
     @nn.compact
@@ -177,8 +166,12 @@ class Critic(nn.Module):
         first, *inner = _widths(self.image_size, self.width)
         x = nn.leaky_relu(Layer(first, dtype=dtype)(x), 0.2)
         for features in inner:
-            x = Layer(features, use_bias=False, dtype=dtype)(x)
-            x = nn.leaky_relu(Norm(use_running_average=not train, dtype=dtype)(x), 0.2)
+            x = Layer(features, use_bias=self.norm in ("spectral", "none"), dtype=dtype)(x)
+            if self.norm == "batch":
+                x = Norm(use_running_average=not train, dtype=dtype)(x)
+            elif self.norm == "layer":
+                x = nn.GroupNorm(num_groups=1, dtype=dtype)(x)  # over a picture's pixels and channels
+            x = nn.leaky_relu(x, 0.2)
         # A convolution that covers its input is a dense layer.
         logits = nn.Dense(1, kernel_init=NORMAL, dtype=dtype)(x.reshape(len(x), -1))
         return wide(logits)[:, 0]

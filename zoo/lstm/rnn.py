@@ -12,6 +12,7 @@ from zoo.decoding import Greedy, Sampler
 from zoo.losses import bernoulli_nll
 from zoo.model import Array, Batch, Carry, Extra, Metrics, Params, Phase
 from zoo.nn.cells import Cell, Stack, State, zero_states
+from zoo.nn.dense import Dense
 from zoo.tokens import DROPOUT
 
 KEYS = 88
@@ -43,7 +44,7 @@ class Network(nn.Module):
             x = nn.Dropout(self.dropout)(x, deterministic=not train)
         stack = Stack(self.cell, self.width, self.dropout, self.dtype, name="stack")
         hidden, states = stack(x, states, lengths, train=train)
-        return nn.Dense(self.outputs, dtype=dtype, name="head")(hidden), states
+        return Dense(self.outputs, dtype=dtype, name="head")(hidden), states
 
 
 # ---- What both models do alike: functions of them, to be their methods ----------------------------------------------

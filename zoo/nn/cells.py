@@ -9,6 +9,7 @@ import jax.numpy as jnp
 from flax.linen.dtypes import promote_dtype
 
 from zoo.model import Array
+from zoo.nn.dense import rows_by_matrix
 from zoo.nn.recurrence import LSTMLayer, orthogonal_gates
 
 Cell = Literal["lstm", "gru", "rnn"]
@@ -43,7 +44,7 @@ class GRULayer(nn.Module):
             new = jnp.tanh(inputs[:, 2 * width :] + r * (products[:, 2 * width :] + candidate[None, :]))
             return hidden + (1 - z) * (new - hidden)  # a sum over time: as wide as the state
 
-        return recur(step, x @ kernel + bias[None, None, :], state, lengths)
+        return recur(step, rows_by_matrix(x, kernel) + bias[None, None, :], state, lengths)
 
 
 class RNNLayer(nn.Module):
@@ -63,7 +64,7 @@ class RNNLayer(nn.Module):
         def step(hidden: Array, inputs: Array) -> Array:
             return jnp.tanh(inputs + hidden.astype(recurrent.dtype) @ recurrent)
 
-        return recur(step, x @ kernel + bias[None, None, :], state, lengths)
+        return recur(step, rows_by_matrix(x, kernel) + bias[None, None, :], state, lengths)
 
 
 def recur(

@@ -1,24 +1,20 @@
 """Strided convolution and its transpose, in the form that is fast on each platform.
 
-A layer with a kernel of K and a stride of s has three forms. They agree to rounding through every transformation
-(gradients of any order, forward mode, ``vmap``), because each is a plain composition of JAX operations:
+A layer with a kernel of K and a stride of s has two forms. They agree to rounding through every transformation
+(gradients of any order, forward mode, ``vmap``):
 
 - ``lax``: one ``lax.conv_general_dilated``, with ``lhs_dilation`` for the transpose. XLA runs the kernel's gradient of
   a dilated convolution tens of times slower than its forward (github.com/jax-ml/jax/issues/31662).
 - ``packed``: one dense stride-1 convolution with a kernel of Q = ceil(K / s) at the low resolution, the high-resolution
   image having its s x s blocks packed into s * s * C channels (the sub-pixel convolution of Shi et al. 2016,
-  arXiv:1609.05158). Nothing is dilated, neither forward nor backward.
-- ``matmul``: the packed convolution as a sum of Q * Q shifted matrix products. No patch is copied, and forward and both
-  gradients run at the speed of a matrix product.
+  arXiv:1609.05158). Nothing is dilated, neither forward nor backward. On a CPU it is `zoo.nn.correlate`.
 
 Images are [B, H, W, C]; kernels are [K_h, K_w, C_in, C_out] for both operators.
 """
 
 import math
 from collections.abc import Callable, Sequence
-from functools import partial, reduce
-from itertools import product
-from operator import add
+from functools import partial
 from typing import Any, Literal
 
 import jax
@@ -27,12 +23,11 @@ from flax import linen as nn
 from flax.linen.dtypes import promote_dtype
 from jax import lax
 
-Array = jax.Array
-Form = Literal["lax", "packed", "matmul"]
-Pads = tuple[tuple[int, int], tuple[int, int]]
-Padding = Literal["SAME", "VALID"] | int | Pads
+from zoo.nn.correlate import LAYOUT, Pads, correlate
 
-LAYOUT = ("NHWC", "HWIO", "NHWC")
+Array = jax.Array
+Form = Literal["lax", "packed"]
+Padding = Literal["SAME", "VALID"] | int | Pads
 
 
 def conv2d(x: Array, kernel: Array, *, stride: int = 1, padding: Padding = "SAME", form: Form | None = None) -> Array:
@@ -43,12 +38,10 @@ def conv2d(x: Array, kernel: Array, *, stride: int = 1, padding: Padding = "SAME
     ``form``: None takes the one that is fastest where it runs.
     """
     pads = _pads(padding, x.shape[1:3], kernel.shape[:2], stride)
+    lax_form, packed_form = (partial(f, stride=stride, pads=pads) for f in (_conv_lax, _conv_packed))
     if form is not None:
-        return _CONV[form](x, kernel, stride=stride, pads=pads)
-    if stride == 1:
-        return _conv_lax(x, kernel, stride=stride, pads=pads)
-    forms = {"cpu": _conv_matmul, "default": _conv_lax}
-    return lax.platform_dependent(x, kernel, **{k: partial(f, stride=stride, pads=pads) for k, f in forms.items()})
+        return {"lax": lax_form, "packed": packed_form}[form](x, kernel)
+    return lax.platform_dependent(x, kernel, cpu=packed_form, default=lax_form)
 
 
 def conv2d_transpose(
@@ -62,10 +55,8 @@ def conv2d_transpose(
     ``form``: None takes the one that is fastest where it runs.
     """
     pads = _pads(padding, [n * stride for n in x.shape[1:3]], kernel.shape[:2], stride)
-    if form is not None:
-        return _TRANSPOSE[form](x, kernel, stride=stride, pads=pads)
-    forms = {"cpu": _transpose_matmul, "default": _transpose_packed}
-    return lax.platform_dependent(x, kernel, **{k: partial(f, stride=stride, pads=pads) for k, f in forms.items()})
+    transpose = _transpose_lax if form == "lax" else _transpose_packed
+    return transpose(x, kernel, stride=stride, pads=pads)
 
 
 class Conv(nn.Module):
@@ -130,15 +121,14 @@ def _conv_lax(x: Array, kernel: Array, *, stride: int, pads: Pads) -> Array:
 
 
 def _conv_packed(x: Array, kernel: Array, *, stride: int, pads: Pads) -> Array:
-    return lax.conv_general_dilated(*_packed(x, kernel, stride, pads), (1, 1), "VALID", dimension_numbers=LAYOUT)
+    if stride == 1:
+        return _dense(x, kernel, pads)
+    return _dense(*_packed(x, kernel, stride, pads), ((0, 0), (0, 0)))
 
 
-def _conv_matmul(x: Array, kernel: Array, *, stride: int, pads: Pads) -> Array:
-    blocks, kernel = _packed(x, kernel, stride, pads)
-    qs, (h, w) = kernel.shape[:2], (n - q + 1 for n, q in zip(blocks.shape[1:3], kernel.shape[:2], strict=True))
-    return reduce(
-        add, (jnp.tensordot(blocks[:, i : i + h, j : j + w], kernel[i, j], 1) for i, j in product(*map(range, qs)))
-    )
+def _dense(x: Array, kernel: Array, pads: Pads) -> Array:
+    plain = partial(_conv_lax, stride=1, pads=pads)
+    return lax.platform_dependent(x, kernel, cpu=partial(correlate, pads=pads), default=plain)
 
 
 def _packed(x: Array, kernel: Array, stride: int, pads: Pads) -> tuple[Array, Array]:
@@ -175,18 +165,7 @@ def _transpose_lax(x: Array, kernel: Array, *, stride: int, pads: Pads) -> Array
 def _transpose_packed(x: Array, kernel: Array, *, stride: int, pads: Pads) -> Array:
     taps = _transpose_taps(kernel, stride)
     edges = [(q - 1, q - 1) for q in taps.shape[:2]]
-    blocks = lax.conv_general_dilated(x, taps[::-1, ::-1], (1, 1), edges, dimension_numbers=LAYOUT)
-    return _unpacked(blocks, x, kernel, stride, pads)
-
-
-def _transpose_matmul(x: Array, kernel: Array, *, stride: int, pads: Pads) -> Array:
-    taps = _transpose_taps(kernel, stride)
-    q_h, q_w = taps.shape[:2]
-
-    def moved(i: int, j: int) -> Array:
-        return jnp.pad(jnp.tensordot(x, taps[i, j], 1), ((0, 0), (i, q_h - 1 - i), (j, q_w - 1 - j), (0, 0)))
-
-    blocks = reduce(add, (moved(i, j) for i, j in product(range(q_h), range(q_w))))
+    blocks = _dense(x, taps[::-1, ::-1], (edges[0], edges[1]))
     return _unpacked(blocks, x, kernel, stride, pads)
 
 
@@ -207,11 +186,3 @@ def _unpacked(blocks: Array, x: Array, kernel: Array, s: int, pads: Pads) -> Arr
         n = (m - 1) * s + k - start - end
         edges.append((-start, n + start - full, 0))
     return lax.pad(y, jnp.zeros((), y.dtype), edges + [(0, 0, 0)])
-
-
-_CONV: dict[Form, Callable[..., Array]] = {"lax": _conv_lax, "packed": _conv_packed, "matmul": _conv_matmul}
-_TRANSPOSE: dict[Form, Callable[..., Array]] = {
-    "lax": _transpose_lax,
-    "packed": _transpose_packed,
-    "matmul": _transpose_matmul,
-}

@@ -6,17 +6,78 @@ import jax.numpy as jnp
 from flax.linen.dtypes import promote_dtype
 
 from zoo.model import Array
+from zoo.nn.dense import rows_by_matrix
 
 LSTMState = tuple[Array, Array]  # cell and hidden, each [B, H]
 
 
 def lstm_step(state: LSTMState, gates: Array) -> LSTMState:
     """One LSTM update (Gers et al. 2000). gates [B, 4H]: the input, forget, cell and output pre-activations."""
+    return lstm_update(state, gates)[0]
+
+
+def lstm_update(state: LSTMState, gates: Array) -> tuple[LSTMState, tuple[Array, Array, Array, Array]]:
+    """``lstm_step``, and the four gates after their activations, each [B, H]."""
     cell, _ = state
     i, f, g, o = jnp.split(gates, 4, axis=-1)
+    i, f, g, o = jax.nn.sigmoid(i), jax.nn.sigmoid(f), jnp.tanh(g), jax.nn.sigmoid(o)
     # The cell is a sum over time: it stays in float32 or better whatever the compute dtype is.
-    cell = jax.nn.sigmoid(f) * cell + jax.nn.sigmoid(i) * jnp.tanh(g)
-    return cell, (jax.nn.sigmoid(o) * jnp.tanh(cell)).astype(gates.dtype)
+    cell = f * cell + i * g
+    return (cell, (o * jnp.tanh(cell)).astype(gates.dtype)), (i, f, g, o)
+
+
+@jax.custom_jvp
+def lstm_scan(inputs: Array, recurrent: Array, state: LSTMState) -> tuple[Array, LSTMState]:
+    """All steps of a layer: inputs [T, B, 4H] (x W + b), recurrent [H, 4H] -> hidden [T, B, H], the state at the end.
+
+    The derivative is written out, so that only what depends on the step before it is left in its loop: the factors of
+    the cell's linear part come from all steps at once, and the recurrent kernel's gradient is one product. The rule is
+    plain JAX: gradients of any order, forward mode and ``vmap`` go through it.
+    """
+
+    def step(state: LSTMState, inputs: Array):
+        state = lstm_step(state, inputs + state[1] @ recurrent)
+        return state, state[1]
+
+    state, hidden = jax.lax.scan(step, state, inputs)
+    return hidden, state
+
+
+@lstm_scan.defjvp
+def _lstm_scan_jvp(primals: tuple, tangents: tuple) -> tuple:
+    inputs, recurrent, start = primals
+    inputs_dot, recurrent_dot, start_dot = tangents
+
+    def step(state: LSTMState, inputs: Array):
+        state, gates = lstm_update(state, inputs + state[1] @ recurrent)
+        return state, (*state, jnp.concatenate(gates, axis=-1))
+
+    end, (cells, hidden, gates) = jax.lax.scan(step, start, inputs)
+    cells_before, hidden_before = (
+        jnp.concatenate([s[None], x[:-1]]) for s, x in zip(start, (cells, hidden), strict=True)
+    )
+    i, f, g, o = jnp.split(gates, 4, axis=-1)
+    squashed = jnp.tanh(cells)
+    # d cell = f d cell' + cell_by_gates . d gates;  d hidden = hidden_by_cell d cell + hidden_by_output d output gate
+    by_gates = jnp.concatenate([g * i * (1 - i), cells_before * f * (1 - f), i * (1 - g * g)], axis=-1)
+    by_output, by_cell = squashed * o * (1 - o), o * (1 - squashed * squashed)
+    width = recurrent.shape[0]
+    fixed = inputs_dot + (hidden_before.reshape(-1, width) @ recurrent_dot).reshape(inputs_dot.shape)
+    # Backwards, the loop multiplies by the transpose: it should lie in memory as such.
+    transposed = jax.lax.optimization_barrier(recurrent.T)
+
+    def linear(state_dot: LSTMState, xs: tuple[Array, ...]):
+        cell_dot, hidden_dot = state_dot
+        fixed, by_gates, by_output, by_cell, f = xs
+        gates_dot = fixed + jax.lax.dot_general(hidden_dot, transposed, (((1,), (1,)), ((), ())))
+        added = by_gates * gates_dot[:, : 3 * width]
+        cell_dot = f * cell_dot + added[:, :width] + added[:, width : 2 * width] + added[:, 2 * width :]
+        new = by_cell * cell_dot + by_output * gates_dot[:, 3 * width :]
+        state_dot = (cell_dot, new.astype(hidden_dot.dtype))
+        return state_dot, state_dot[1]
+
+    end_dot, hidden_dot = jax.lax.scan(linear, start_dot, (fixed, by_gates, by_output, by_cell, f))
+    return (hidden, end), (hidden_dot, end_dot)
 
 
 class LSTMLayer(nn.Module):
@@ -36,18 +97,18 @@ class LSTMLayer(nn.Module):
         bias = self.param("bias", forget_bias, (4 * width,))
         x, kernel, recurrent, bias = promote_dtype(x, kernel, recurrent, bias, dtype=jnp.dtype(self.dtype))
         # One product for all steps; inside the scan only what depends on the step before is left.
-        inputs = jnp.swapaxes(x @ kernel + bias[None, None, :], 0, 1)  # [T, B, 4H]
-        times = jnp.arange(inputs.shape[0])
+        inputs = rows_by_matrix(jnp.swapaxes(x, 0, 1), kernel) + bias[None, None, :]  # [T, B, 4H]
+        if lengths is None:
+            hidden, state = lstm_scan(inputs, recurrent, state)
+            return jnp.swapaxes(hidden, 0, 1), state
 
         def step(state: LSTMState, xs: tuple[Array, Array]):
             inputs, time = xs
-            new = lstm_step(state, inputs + state[1] @ recurrent)
-            if lengths is not None:
-                going = (time < lengths)[:, None]
-                new = (jnp.where(going, new[0], state[0]), jnp.where(going, new[1], state[1]))
+            new, going = lstm_step(state, inputs + state[1] @ recurrent), (time < lengths)[:, None]
+            new = (jnp.where(going, new[0], state[0]), jnp.where(going, new[1], state[1]))
             return new, new[1]
 
-        state, hidden = jax.lax.scan(step, state, (inputs, times))
+        state, hidden = jax.lax.scan(step, state, (inputs, jnp.arange(inputs.shape[0])))
         return jnp.swapaxes(hidden, 0, 1), state
 
 

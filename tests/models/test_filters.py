@@ -1,0 +1,73 @@
+"""Resampling by shifted slices and grouped convolution against what lax computes."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from jax import lax
+
+from zoo.nn import filters
+from zoo.nn.grouped import _by_lax, _by_patches, grouped_conv2d
+
+TAPS = [(1.0, 2.0, 1.0), (1.0, 3.0, 3.0, 1.0), (1.0, 1.0), (1.0, 4.0, 6.0, 4.0, 1.0)]
+
+
+def picture(shape=(2, 6, 8, 3)):
+    return jnp.asarray(np.random.default_rng(0).normal(size=shape), jnp.float32)
+
+
+def depthwise(x, taps, **how):
+    """The separable filter as one convolution of each channel by itself."""
+    f = np.array(taps) / sum(taps)
+    kernel = jnp.asarray(np.outer(f, f), jnp.float32)[:, :, None, None]
+    apart = jnp.moveaxis(x, -1, 1).reshape(-1, *x.shape[1:3], 1)
+    layout = ("NHWC", "HWIO", "NHWC")
+    y = lax.conv_general_dilated(apart, kernel, dimension_numbers=layout, **how)
+    return jnp.moveaxis(y.reshape(x.shape[0], x.shape[3], *y.shape[1:3]), 1, -1)
+
+
+@pytest.mark.parametrize("taps", TAPS)
+def test_downsampling_is_a_strided_convolution(taps):
+    x, before = picture(), (len(taps) - 1) // 2
+    edges = [(before, max(len(taps) - 2 - before, 0))] * 2
+    want = depthwise(x, taps, window_strides=(2, 2), padding=edges)
+    got = filters.downsample(x, taps)
+    assert got.shape == (2, 3, 4, 3)
+    np.testing.assert_allclose(got, want, atol=1e-6)
+
+
+@pytest.mark.parametrize("taps", TAPS)
+def test_upsampling_is_a_convolution_of_a_dilated_picture(taps):
+    x, k, before = picture(), len(taps), (len(taps) - 1) // 2
+    edges = [(k - 1 - before, before + 1)] * 2
+    want = 4 * depthwise(x, taps, window_strides=(1, 1), padding=edges, lhs_dilation=(2, 2))
+    got = filters.upsample(x, taps)
+    assert got.shape == (2, 12, 16, 3)
+    np.testing.assert_allclose(got, want, atol=1e-6)
+    constant = filters.upsample(jnp.ones((1, 8, 8, 1)), taps)
+    np.testing.assert_allclose(constant[:, 4:-4, 4:-4], 1, atol=1e-6)
+
+
+@pytest.mark.parametrize("taps", TAPS)
+def test_up_is_the_adjoint_of_down(taps):
+    x, y = picture(), picture((2, 3, 4, 3))
+    down, up = jnp.sum(filters.downsample(x, taps) * y), jnp.sum(x * filters.upsample(y, taps))
+    np.testing.assert_allclose(4 * down, up, rtol=1e-4)
+
+
+@pytest.mark.parametrize("taps", TAPS)
+def test_smoothing(taps):
+    want = depthwise(picture(), taps, window_strides=(1, 1), padding=[(2, 1)] * 2)
+    np.testing.assert_allclose(filters.smooth(picture(), taps, pads=(2, 1)), want, atol=1e-6)
+
+
+def test_grouped_convolution_in_both_forms():
+    x, kernel = picture((2, 5, 6, 8)), picture((3, 3, 2, 12))
+
+    def answers(form):
+        loss = lambda x, kernel: jnp.sum(jnp.sin(form(x, kernel, groups=4)))
+        return form(x, kernel, groups=4), jax.grad(loss, (0, 1))(x, kernel)
+
+    want = answers(_by_lax)
+    for form in (_by_patches, grouped_conv2d):
+        jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, atol=1e-4), answers(form), want)

@@ -1,0 +1,85 @@
+"""What is written out by hand in the recurrent and dense layers, against JAX's own derivatives."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from zoo.nn.dense import rows_by_matrix
+from zoo.nn.recurrence import lstm_scan, lstm_step
+
+T, B, H = 5, 2, 3
+
+
+def plainly(inputs, recurrent, state):
+    def step(state, inputs):
+        state = lstm_step(state, inputs + state[1] @ recurrent)
+        return state, state[1]
+
+    state, hidden = jax.lax.scan(step, state, inputs)
+    return hidden, state
+
+
+def draw(seed=0, dtype=jnp.float32):
+    rng = np.random.default_rng(seed)
+    normal = lambda *shape: jnp.asarray(rng.normal(size=shape), dtype)
+    return normal(T, B, 4 * H), normal(H, 4 * H), (normal(B, H).astype(jnp.float32), normal(B, H))
+
+
+def loss(scan, arguments):
+    hidden, (cell, last) = scan(*arguments)
+    return jnp.sum(jnp.tanh(hidden) ** 2) + jnp.sum(jnp.sin(cell) * last)
+
+
+def agree(ours, plain, tolerance=1e-5):
+    jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, atol=tolerance, rtol=tolerance), ours, plain)
+
+
+def test_derivatives_of_the_scan_are_those_of_its_steps():
+    """Value, gradient, forward mode, and a product with the Hessian: forward over reverse, and reverse over reverse."""
+    arguments, along = draw(), draw(1)
+
+    def answers(scan):
+        of = lambda arguments: loss(scan, arguments)
+        inner = lambda arguments: jax.tree.reduce(jnp.add, jax.tree.map(jnp.vdot, jax.grad(of)(arguments), along))
+        forward = jax.jvp(of, (arguments,), (along,))
+        return (
+            jax.value_and_grad(of)(arguments),
+            forward,
+            jax.jvp(jax.grad(of), (arguments,), (along,)),
+            jax.grad(inner)(arguments),
+        )
+
+    agree(*jax.jit(lambda: (answers(lstm_scan), answers(plainly)))(), tolerance=5e-5)
+
+
+def test_a_population_of_scans_is_its_members():
+    members = jax.tree.map(lambda *leaves: jnp.stack(leaves), *(draw(seed) for seed in range(3)))
+    gradient = jax.grad(lambda arguments: loss(lstm_scan, arguments))
+    together = jax.jit(jax.vmap(gradient))(members)
+    for seed in range(3):
+        agree(jax.tree.map(lambda leaf, seed=seed: leaf[seed], together), gradient(draw(seed)))
+
+
+def test_the_scan_s_gradient_keeps_dtypes():
+    """The cell stays in float32 where all else is in bfloat16, and the derivative is that of float32 to rounding."""
+    arguments = draw(dtype=jnp.bfloat16)
+    gradient = jax.jit(jax.grad(lambda arguments: loss(lstm_scan, arguments).astype(jnp.float32)))(arguments)
+    assert jax.tree.map(lambda leaf: leaf.dtype, gradient) == jax.tree.map(lambda leaf: leaf.dtype, arguments)
+    exact = jax.grad(lambda arguments: loss(plainly, arguments))(jax.tree.map(jnp.float32, arguments))
+    agree(jax.tree.map(jnp.float32, gradient), exact, tolerance=0.1)
+
+
+@pytest.mark.parametrize("shape", [(4,), (3, 4), (2, 3, 4), (2, 1, 3, 4)])
+def test_rows_by_matrix_is_the_product(shape):
+    rng = np.random.default_rng(0)
+    x, matrix = (jnp.asarray(rng.normal(size=sides), jnp.float32) for sides in (shape, (4, 5)))
+    both = lambda product: jax.value_and_grad(lambda x, m: jnp.sum(jnp.sin(product(x, m))), (0, 1))(x, matrix)
+    agree(both(rows_by_matrix), both(jnp.matmul))
+
+
+def test_a_kernel_s_gradient_is_one_product_of_matrices():
+    x, kernel = jnp.ones((2, 3, 4)), jnp.ones((4, 5))
+    text = str(jax.make_jaxpr(jax.grad(lambda kernel: jnp.sum(jnp.sin(rows_by_matrix(x, kernel)))))(kernel))
+    assert "dimension_numbers=(([0], [0]), ([], []))" in text
+    assert "dimension_numbers=(([0, 1], [0, 1])" not in text

@@ -1,0 +1,1 @@
+"""Quality of what was learnt, with no downloaded network: one file a kind of measure."""

@@ -1,0 +1,141 @@
+"""The networks of StyleGAN2: mapping, synthesis with skips, residual critic (Karras et al. 2020, arXiv:1912.04958)."""
+
+import math
+from typing import Any
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+
+from zoo.losses import wide
+from zoo.model import Array
+from zoo.nn import compute_dtype
+from zoo.nn.equal import EqualConv, EqualDense, activate
+from zoo.nn.filters import downsample, smooth, upsample
+from zoo.nn.modulated import TAPS, modulated_conv2d
+
+SMALLEST = 4  # pixels a side, where the generator begins and the critic ends
+
+
+def sizes(image_size: int) -> list[int]:
+    """4, 8, ... ``image_size``."""
+    return [SMALLEST * 2**level for level in range((image_size // SMALLEST).bit_length())]
+
+
+def style_count(image_size: int) -> int:
+    """Styles that a picture takes: two at each size, one each of the first and for the last colours."""
+    return 2 * len(sizes(image_size))
+
+
+class Mapping(nn.Module):
+    """Latents z [B, Z] -> styles w [B, W]: dense layers that learn slowly, on z of norm sqrt(Z)."""
+
+    features: int
+    layers: int
+    dtype: str
+    rate: float = 0.01
+
+    @nn.compact
+    def __call__(self, z: Array) -> Array:
+        x = wide(z)
+        x = x * jax.lax.rsqrt(jnp.mean(jnp.square(x), axis=-1, keepdims=True) + 1e-8)
+        for _ in range(self.layers):
+            x = activate(EqualDense(self.features, rate=self.rate, dtype=compute_dtype(self.dtype))(x))
+        return wide(x)
+
+
+class StyledConv(nn.Module):
+    """Modulated 3 x 3 convolution, noise with a learnt strength, bias, activation."""
+
+    features: int
+    dtype: Any
+    up: bool = False
+
+    @nn.compact
+    def __call__(self, x: Array, style: Array, key: Array, *, each: bool) -> Array:
+        """x [B, H, W, C], style [B, W]. ``each``: noise of its own for every picture, or the same for all."""
+        kernel = self.param("kernel", nn.initializers.normal(1.0), (3, 3, x.shape[-1], self.features), jnp.float32)
+        strength = self.param("strength", nn.initializers.zeros, (), jnp.float32)
+        bias = self.param("bias", nn.initializers.zeros, (self.features,), jnp.float32)
+        scales = EqualDense(x.shape[-1], bias=1.0, dtype=self.dtype, name="style")(style)
+        y = modulated_conv2d(x, kernel, scales, up=self.up)
+        noise = jax.random.normal(key, (len(y) if each else 1, *y.shape[1:3], 1), jnp.float32)
+        return activate(y + (strength * noise).astype(y.dtype) + bias.reshape(1, 1, 1, -1).astype(y.dtype))
+
+
+class ToPicture(nn.Module):
+    """A modulated 1 x 1 convolution to the picture's channels, not demodulated."""
+
+    channels: int
+    dtype: Any
+
+    @nn.compact
+    def __call__(self, x: Array, style: Array) -> Array:
+        kernel = self.param("kernel", nn.initializers.normal(1.0), (1, 1, x.shape[-1], self.channels), jnp.float32)
+        bias = self.param("bias", nn.initializers.zeros, (self.channels,), jnp.float32)
+        scales = EqualDense(x.shape[-1], bias=1.0, dtype=self.dtype, name="style")(style) / math.sqrt(x.shape[-1])
+        return wide(modulated_conv2d(x, kernel, scales, demodulate=False)) + bias.reshape(1, 1, 1, -1)
+
+
+class Synthesis(nn.Module):
+    """Styles [B, L, W] -> pictures [B, H, W, C]: the sum of what each size adds to the smaller one, enlarged."""
+
+    widths: tuple[int, ...]
+    """Channels at 4 x 4, 8 x 8, ..."""
+    channels: int
+    dtype: str
+
+    @nn.compact
+    def __call__(self, styles: Array, key: Array, *, each: bool) -> Array:
+        """``key`` is that of the noise; for ``each`` see `StyledConv`."""
+        dtype = compute_dtype(self.dtype)
+        start = self.param("start", nn.initializers.normal(1.0), (SMALLEST, SMALLEST, self.widths[0]), jnp.float32)
+        x = jnp.broadcast_to(start[None], (len(styles), *start.shape)).astype(dtype or styles.dtype)
+        picture, at = None, 0
+        for level, features in enumerate(self.widths):
+            for layer in range(2 if level else 1):
+                up = bool(level) and layer == 0
+                noise = jax.random.fold_in(key, at)
+                x = StyledConv(features, dtype, up=up)(x, styles[:, at], noise, each=each)
+                at += 1
+            added = ToPicture(self.channels, dtype)(x, styles[:, at])  # shares the next size's first style
+            picture = added if picture is None else upsample(picture, TAPS) + added
+        assert picture is not None
+        return picture
+
+
+class Critic(nn.Module):
+    """Pictures [B, H, W, C] -> logits [B]: residual blocks down to 4 x 4, the spread of each minibatch beside them."""
+
+    widths: tuple[int, ...]
+    group: int | None
+    dtype: str
+
+    @nn.compact
+    def __call__(self, x: Array, *, train: bool) -> Array:
+        del train
+        dtype = compute_dtype(self.dtype)
+        x = activate(EqualConv(self.widths[-1], kernel_size=1, dtype=dtype)(x))
+        for level in range(len(self.widths) - 1, 0, -1):
+            features = self.widths[level - 1]
+            y = activate(EqualConv(self.widths[level], dtype=dtype)(x))
+            y = smooth(y, TAPS, pads=(2, 2))
+            y = activate(EqualConv(features, stride=2, padding=0, dtype=dtype)(y))
+            skip = EqualConv(features, kernel_size=1, use_bias=False, dtype=dtype)(downsample(x, TAPS))
+            x = (y + skip) / math.sqrt(2)
+        x = x if self.group is None else with_spread(x, self.group)
+        x = activate(EqualConv(self.widths[0], dtype=dtype)(x))
+        x = activate(EqualDense(self.widths[0], dtype=dtype)(x.reshape(len(x), -1)))
+        return wide(EqualDense(1, dtype=dtype)(x))[:, 0]
+
+
+def with_spread(x: Array, group: int) -> Array:
+    """x [B, H, W, C] with a channel more: the standard deviation over the group of pictures that one is in, meant over
+    pixels and channels (Karras et al. 2018, arXiv:1710.10196, section 3). Groups are of the largest size up to
+    ``group`` that divides the batch."""
+    count = next(size for size in range(min(group, len(x)), 0, -1) if len(x) % size == 0)
+    together = wide(x).reshape(count, -1, *x.shape[1:])
+    spread = jnp.sqrt(jnp.var(together, axis=0) + 1e-8)
+    spread = jnp.tile(jnp.mean(spread, axis=(1, 2, 3)), count)  # picture i is in group i mod (B / count)
+    plane = jnp.broadcast_to(spread[:, None, None, None], (*x.shape[:3], 1))
+    return jnp.concatenate([x, plane.astype(x.dtype)], axis=-1)
