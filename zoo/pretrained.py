@@ -1,6 +1,7 @@
 """Weights from elsewhere: folders in Hugging Face's form, config.json and safetensors, to our models and back.
 
-What is read: GPT-2. Nothing is downloaded and nothing in such a folder is run.
+What is read: GPT-2. Nothing is downloaded and nothing in such a folder is run. Needs the library safetensors
+(``artzoo[pretrained]``).
 """
 
 import json
@@ -12,7 +13,6 @@ from typing import Any
 import jax.numpy as jnp
 import numpy as np
 
-from zoo import safetensors
 from zoo.errors import UserError
 from zoo.model import Extra, Params
 from zoo.transformer.gpt import GPT
@@ -69,7 +69,7 @@ def save_pretrained(model: GPT, params: Params, path: str | Path) -> None:
         (folder / CONFIG).write_text(json.dumps(_config(model), indent=2) + "\n", encoding="utf-8")
     except OSError as error:
         raise UserError(f"cannot write into {folder}: {error.strerror}") from None
-    safetensors.save(folder / WEIGHTS, tensors, metadata={"format": "pt"})
+    _write(folder / WEIGHTS, tensors)
 
 
 def _gpt(folder: Path, config: Mapping[str, Any], dtype: str) -> GPT:
@@ -156,14 +156,44 @@ def _tensors(folder: Path) -> dict[str, np.ndarray]:
     """All weights of a folder, of one file or of several."""
     index = folder / f"{WEIGHTS}.index.json"
     if not index.is_file():
-        return safetensors.load(folder / WEIGHTS)
+        return _read(folder / WEIGHTS)
     shards = _read_json(index).get("weight_map", {})
     tensors = {}
     for shard in sorted(set(shards.values())):
         if Path(shard).name != shard:
             raise UserError(f"{index}: {shard!r} is no file of this folder")
-        tensors |= safetensors.load(folder / shard)
+        tensors |= _read(folder / shard)
     return tensors
+
+
+def _read(path: Path) -> dict[str, np.ndarray]:
+    """All tensors of a safetensors file."""
+    library = _library()
+    try:
+        return library.numpy.load_file(path)
+    except OSError:
+        raise UserError(f"cannot read {path}: No such file or directory") from None
+    except library.SafetensorError as error:
+        raise UserError(f"{path} is no safetensors file: {error}") from None
+
+
+def _write(path: Path, tensors: Mapping[str, np.ndarray]) -> None:
+    library = _library()
+    # The library writes the memory of an array as if it were contiguous, whether it is or not.
+    contiguous = {name: np.ascontiguousarray(tensor) for name, tensor in tensors.items()}
+    try:
+        library.numpy.save_file(contiguous, path, metadata={"format": "pt"})
+    except (OSError, library.SafetensorError) as error:
+        raise UserError(f"cannot write {path}: {error}") from None
+
+
+def _library() -> Any:
+    """The safetensors library, or a `UserError` that says how to get it."""
+    try:
+        import safetensors.numpy
+    except ImportError:
+        raise UserError("weights in Hugging Face's form need safetensors: pip install artzoo[pretrained]") from None
+    return safetensors
 
 
 def _read_json(path: Path) -> dict[str, Any]:

@@ -56,6 +56,7 @@ def test_with_beams_enough_the_search_is_exact(model, stop, penalty):
 def test_one_beam_is_greedy_and_more_are_no_worse(model):
     model, params = model
     prompt, lengths = np.array([[1, 0], [2, 0], [0, 1], [2, 2], [1, 1]], np.int32), np.array([2, 1, 2, 2, 2])
+    params = random_like(params, seed=1, scale=0.5)
     search = lambda beams, **more: beam_search(
         model, params, {}, prompt=prompt, lengths=lengths, length=10, beams=beams, length_penalty=0.0, **more
     )

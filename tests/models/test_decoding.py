@@ -23,7 +23,7 @@ class Counting:
         count, first = carry
         return (count + 1, first), 100 * (count + 1) + first
 
-    def emit(self, output, key, sampler):
+    def emit(self, params, output, key, sampler):
         return output
 
     def __hash__(self):

@@ -1,6 +1,7 @@
 """Penalties and constraints against distributions worked out by hand; grammars against the codecs they are of."""
 
 import dataclasses
+import re
 
 import jax
 import jax.numpy as jnp
@@ -11,12 +12,12 @@ from tiny import random_like, tiny
 from zoo.codecs.notes import Notes
 from zoo.codecs.performance import Performance
 from zoo.codecs.rolls import PianoRoll
-from zoo.codecs.text import ByteCodec
+from zoo.codecs.text import ByteCodec, CharCodec
 from zoo.codecs.voices import VoiceGrid
 from zoo.decoding import Greedy, Sampling, generate
 from zoo.errors import UserError
 from zoo.grammar import grammar
-from zoo.rules import Allow, CountPenalty, Fixed, NoRepeat, RepetitionPenalty, in_key, read_prompts, scale
+from zoo.rules import Allow, CountPenalty, Fixed, NoRepeat, RepetitionPenalty, form, in_key, read_prompts, scale
 
 
 class Constant:
@@ -33,7 +34,7 @@ class Constant:
     def decode(self, params, extra, carry, token):
         return carry, jnp.tile(jnp.array(self.logits)[None], (token.shape[0], 1))
 
-    def emit(self, output, key, sampler):
+    def emit(self, params, output, key, sampler):
         return sampler.draw(output, key)
 
     def __hash__(self):
@@ -162,7 +163,7 @@ def test_music_stays_in_key():
 
 # ---- Grammars -------------------------------------------------------------------------------------------------------
 
-CODECS = [Performance(), Performance(steps_per_second=7, velocities=5), Performance(velocities=100), VoiceGrid()]
+CODECS = [Performance(), Performance(steps_per_second=7, velocities=100), VoiceGrid()]
 
 
 def followed(rule, tokens):
@@ -195,8 +196,9 @@ def test_what_a_grammar_allows_is_what_the_codec_would_write(codec):
     """Draws from all that is allowed: every stream that has ended comes back from its music, token for token."""
     voices = isinstance(codec, VoiceGrid)
     logits = np.zeros(codec.vocabulary)
-    logits[128 : 130 if voices else 256] = 6.0  # rests and holds, or ends, so that streams come to theirs
-    logits[codec.stop] = 3.0 if voices else np.log((codec.steps_per_second + codec.velocities) / 10)
+    if not voices:
+        logits[128:256] = 6.0  # ends, so that streams come to theirs
+    logits[codec.stop] = 1.0 if voices else np.log((codec.steps_per_second + codec.velocities) / 10)
     playable = np.isin(np.arange(128), [60, 61, 64, 67])
     rule = dataclasses.replace(grammar(codec), playable=playable)
     rows = written(logits, [[codec.start]] * 24, 120, rule, sampler=Sampling(), stop=codec.stop)
@@ -259,3 +261,24 @@ def test_fixed_positions_are_kept_and_the_rest_goes_round_them():
     assert rows[1, 1] == 3
     free = np.concatenate([rows[0, [0, 2, 4, 5]], rows[1, [0, 2, 3, 4, 5]]])
     assert len(set(free.tolist())) > 2
+
+
+# ---- Poems ----------------------------------------------------------------------------------------------------------
+
+
+def test_a_poem_keeps_its_form():
+    codec = CharCodec.of("春花秋月何時了，往事知多少。\n")
+    poem = form(codec, "5，2。/3", skip=1)
+    rows = written(np.zeros(codec.vocabulary), [[codec.start]] * 20, 16, poem, sampler=Sampling())
+    for row in rows:
+        text = codec.decode(row)
+        assert re.fullmatch(r"\w{5}，\w{2}。\n\w{3}", text[:13])
+    assert len({tuple(row) for row in rows.tolist()}) == 20
+    assert {"，", "。", "\n"} & set("".join(codec.decode(row[13:]) for row in rows))  # behind it, anything
+    assert poem.fits(codec.encode("春花秋月何，")) and not poem.fits(codec.encode("春花，"))
+    assert not poem.fits(codec.encode("春花秋月何，" * 3))
+    for wrong, message in (("，", "how many letters"), ("5x5", "never read 'x'")):
+        with pytest.raises(UserError, match=message):
+            form(codec, wrong)
+    with pytest.raises(UserError, match="no letters"):
+        form(ByteCodec(), "5/5")
