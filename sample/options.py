@@ -4,7 +4,7 @@ import dataclasses
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from zoo.errors import UserError
 
@@ -62,8 +62,30 @@ class Options:
     """Sequences: draw from the K most probable tokens only."""
     top_p: float | None = None
     """Sequences: draw from the smallest set of tokens whose probability reaches this."""
+    min_p: float | None = None
+    """Sequences: draw from the tokens at least this times as probable as the best one."""
+    typical: float | None = None
+    """Sequences: draw from tokens about as surprising as one expects, of this probability together."""
     greedy: bool = False
     """Sequences: always the most probable token."""
+    beam: int | None = None
+    """Sequences: no draws; search with so many beams, and give the best -n of them."""
+    repetition_penalty: float | None = None
+    """Sequences: above 1 what was read or written before becomes less probable (CTRL)."""
+    penalty: Literal["logprob", "paper", "hf"] = "logprob"
+    """What --repetition-penalty is applied to: log-probabilities, logits as CTRL's paper has it, or as Hugging Face."""
+    key: str | None = None
+    """Music: strike only what is in a key, "D minor", "Eb major"."""
+    harmonise: str | None = None
+    """Music of four voices: a MIDI file whose melody gets the other three."""
+    infill: str | None = None
+    """Music of four voices: bars of a --primer to write anew, such as 3-4; a bar has four quarter notes."""
+    guidance: float | None = None
+    """With --harmonise or --code: above 1 the model heeds it more (models that know how to do without)."""
+    code: str | None = None
+    """Text: what kind to write, one that the model has learnt from (CTRL)."""
+    form: str | None = None
+    """Text: a poem's form; a number is so many letters, all else stands for itself: "5，5。5，5。", "7/7/7/7"."""
 
     def told(self) -> dict[str, Any]:
         """What differs from the defaults, for the files' metadata: those hold seed and step already, and where they
@@ -75,9 +97,11 @@ class Options:
 
 
 PICTURES = ("images", "interpolate", "frames", "fps", "label", "truncation", "reconstruct")
-SEQUENCES = ("prompt", "primer", "length", "temperature", "top_k", "top_p", "greedy")
+DRAWS = ("temperature", "top_k", "top_p", "min_p", "typical")
+SEQUENCES = ("prompt", "primer", "length", *DRAWS, "greedy", "beam", "repetition_penalty", "penalty", "guidance")
+MUSIC, TEXT = ("key", "harmonise", "infill"), ("form", "code")
 KIND = {"image": "pictures", "points": "points", "music": "sequences", "text": "sequences"}
-_BOUNDS = {"n": 1, "seed": 0, "interpolate": 2, "frames": 1, "length": 1, "top_k": 1}
+_BOUNDS = {"n": 1, "seed": 0, "interpolate": 2, "frames": 1, "length": 1, "top_k": 1, "beam": 1}
 
 
 def check(options: Options, media: str, name: str) -> None:
@@ -92,8 +116,12 @@ def check(options: Options, media: str, name: str) -> None:
         raise UserError(f"--fps {options.fps:g}: it must be in 0.1 .. 1000")
     if not options.temperature > 0:
         raise UserError(f"--temperature {options.temperature:g}: it must be above 0; --greedy is its limit")
-    if options.top_p is not None and not 0 < options.top_p <= 1:
-        raise UserError(f"--top-p {options.top_p:g}: it must be above 0 and at most 1")
+    for option in ("top_p", "min_p", "typical"):
+        value = getattr(options, option)
+        if value is not None and not 0 < value <= 1:
+            raise UserError(f"{flag(option)} {value:g}: it must be above 0 and at most 1")
+    if options.repetition_penalty is not None and not options.repetition_penalty > 0:
+        raise UserError(f"--repetition-penalty {options.repetition_penalty:g}: it must be above 0; 1 is none")
     told = options.told()
     for things, known in (("pictures", PICTURES), ("sequences", SEQUENCES)):
         strange = [option for option in known if option in told]
@@ -101,8 +129,24 @@ def check(options: Options, media: str, name: str) -> None:
             raise UserError(f"{flag(strange[0])} is for {things}; {name} {DOES[media]}")
     if options.prompt and media != "text":
         raise UserError(f"--prompt is for text; {name} {DOES[media]}: give it a --primer FILE.mid")
-    if options.greedy and {"temperature", "top_k", "top_p"} & told.keys():
-        raise UserError("--greedy draws nothing: leave out --temperature, --top-k and --top-p")
+    for medium, known in (("music", MUSIC), ("text", TEXT)):
+        strange = [option for option in known if option in told]
+        if strange and media != medium:
+            raise UserError(f"{flag(strange[0])} is for {medium}; {name} {DOES[media]}")
+    if options.infill is not None and len(options.primer) != 1:
+        raise UserError("--infill writes bars of a piece anew: give it as --primer FILE.mid")
+    if options.harmonise is not None and (options.primer or options.infill or options.beam):
+        raise UserError("--harmonise takes its melody and nothing else: leave out --primer, --infill and --beam")
+    if options.guidance is not None and options.harmonise is None and options.code is None:
+        raise UserError("--guidance is for --harmonise FILE.mid and for --code NAME")
+    drawing = [option for option in DRAWS if option in told]
+    for option in ("greedy", "beam"):
+        if option in told and drawing:
+            raise UserError(f"{flag(option)} draws nothing: leave out {', '.join(map(flag, drawing))}")
+    if options.beam is not None and (options.greedy or (options.n or 1) > options.beam):
+        raise UserError(f"--beam {options.beam} gives at most so many: leave out --greedy, and ask for fewer with -n")
+    if options.penalty != "logprob" and options.repetition_penalty is None:
+        raise UserError("--penalty says how --repetition-penalty is meant: give that too")
     if options.reconstruct and (options.interpolate or options.images):
         raise UserError("--reconstruct writes one picture; leave out --interpolate and --images")
 

@@ -5,20 +5,27 @@ from pathlib import Path
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 
-from sample.options import Options, Target, flag, wanted
-from sample.sequences import continued, opening, own_part, prompt_of
+from sample.options import Options, Target, wanted
+from sample.sequences import continued, opening, own_part, prompt_of, searched
+from sample.steer import rules_of, sampler_of
+from sample.voices import arranged
 from train.data.sequences import alignment
 from zoo.codecs.errors import read_bytes
 from zoo.codecs.media import PIECE, write_pieces, write_texts
-from zoo.decoding import Greedy, Sampler, Sampling
+from zoo.decoding import ragged
 from zoo.errors import UserError
+from zoo.guidance import Guided
+from zoo.infilling import infill
 from zoo.model import SequenceModel
+from zoo.rules import Form, form
 
 LENGTHS = {"text": 500, "music": 1024}  # tokens
 FRAMES = 256  # of a roll
 COUNTS = {"text": 2, "music": 4}
+BLANK = "_"  # of a text to fill in
 LARGEST = 2**24  # bytes of a prompt
 
 
@@ -41,37 +48,102 @@ def draw(run: Any, options: Options, *, prompts: Sequence[np.ndarray] | None = N
     and whatever the other prompts are.
     """
     model, codec = run.model, run.codec
-    if not isinstance(model, SequenceModel):
-        raise UserError(f"{run.config.name} does not decode from left to right")
+    if options.harmonise is not None or options.infill is not None:
+        return arranged(run, options)
+    if not isinstance(model, SequenceModel) or hasattr(model, "together"):
+        return unprompted(run, options)
     prompts = prompts_of(run, options) if prompts is None else prompts
     prompted = bool(prompts)
     count = options.n or (1 if prompted else COUNTS[codec.media])
-    rows = continued(
-        model,
-        run.params,
-        run.extra,
-        jax.random.key(options.seed),
-        [prompt for prompt in prompts or [opening(model)] for _ in range(count)],
-        length=options.length or default_length(run),
-        sampler=sampler_of(options, rolls=not hasattr(codec, "vocabulary")),
-        numbers=[*range(count)] * max(len(prompts), 1),
-        stop=getattr(codec, "stop", None),
-        align=alignment(codec),
-    )
-    return [own_part(codec, row, prompted=prompted) for row in rows]
+    poem = None if options.form is None else form(codec, options.form, skip=1)
+    if poem is not None:
+        prompts, prompted = [begun(poem, opening(model), prompt) for prompt in prompts], False
+    prompts = prompts or [opening(model)]
+    sampler = sampler_of(options, rolls=not hasattr(codec, "vocabulary"))
+    how = {
+        "length": length_of(run, options, prompts, poem),
+        "rules": (*rules_of(options, codec), *([] if poem is None else [poem])),
+        "stop": getattr(codec, "stop", None),
+        "label": code_of(run, options),
+    }
+    if options.guidance is not None:
+        model = Guided(model, options.guidance)
+    if options.beam is not None:
+        rows = searched(model, run.params, run.extra, prompts, beams=options.beam, best=options.n or 1, **how)
+    else:
+        rows = continued(
+            model,
+            run.params,
+            run.extra,
+            jax.random.key(options.seed),
+            [prompt for prompt in prompts for _ in range(count)],
+            sampler=sampler,
+            numbers=[*range(count)] * len(prompts),
+            align=alignment(codec),
+            **how,
+        )
+    rows = [own_part(codec, row, prompted=prompted) for row in rows]
+    return rows if poem is None else [row[: len(poem.tokens)] for row in rows]
 
 
-def default_length(run: Any) -> int:
-    return LENGTHS[run.codec.media] if hasattr(run.codec, "vocabulary") else FRAMES
+def unprompted(run: Any, options: Options) -> list[np.ndarray]:
+    """Draws of a model that does not continue what it is given: text with gaps is filled, music begins from nothing."""
+    if run.codec.media == "text" and options.prompt:
+        return filled(run, options)
+    if options.prompt or options.primer:
+        raise UserError(f"{run.config.name} does not go on from a prompt; it takes --harmonise, or --infill with one")
+    count = options.n or COUNTS[run.codec.media]
+    drawn = jax.jit(run.model.sample, static_argnums=3)
+    sampler = sampler_of(options, rolls=False)
+    return [*np.asarray(drawn(run.params, run.extra, jax.random.key(options.seed), count, sampler=sampler))]
 
 
-def sampler_of(options: Options, *, rolls: bool) -> Sampler:
-    """The sampler that the options describe."""
-    if rolls and options.top_p is not None:
-        raise UserError(f"{flag('top_p')} is for tokens; the keys of a roll are drawn one by one")
-    if options.greedy:
-        return Greedy()
-    return Sampling(temperature=options.temperature, top_p=options.top_p, top_k=options.top_k)
+def filled(run: Any, options: Options) -> list[np.ndarray]:
+    """--prompt's texts with every "_" filled in."""
+    parts = [[run.codec.encode(part) for part in text.split(BLANK)] for text in options.prompt]
+    gap = [np.array([run.codec.start], np.int32)]
+    rows = [np.concatenate([*(x for part in text[:-1] for x in (part, *gap)), text[-1]]) for text in parts]
+    blanks = [np.zeros(len(row), bool) for row in rows]
+    for text, blank in zip(parts, blanks, strict=True):
+        blank[np.cumsum([len(part) + 1 for part in text[:-1]], dtype=int) - 1] = True
+    if max(map(len, rows)) > run.model.context:
+        raise UserError(f"{run.config.name} reads {run.model.context} characters at once; give it a shorter --prompt")
+    (tokens, lengths), (missing, _) = ragged(rows, run.model.context), ragged(blanks, run.model.context)
+    found = infill(
+        run.model, run.params, jax.random.key(options.seed), tokens=jnp.asarray(tokens), missing=jnp.asarray(missing),
+        lengths=jnp.asarray(lengths), sampler=sampler_of(options, rolls=False),
+    )  # fmt: skip
+    return [row[:length] for row, length in zip(np.asarray(found), lengths, strict=True)]
+
+
+def code_of(run: Any, options: Options) -> int | None:
+    """The label that --code names; UserError where the model knows none, or not this one."""
+    if options.code is None:
+        return None
+    names = run.data.get("labels", ())
+    if not hasattr(run.model, "codes") or options.code not in names:
+        known = f"its codes are {', '.join(names)}" if hasattr(run.model, "codes") else "it has learnt none"
+        raise UserError(f"--code {options.code}: {run.config.name} does not know it; {known}")
+    return names.index(options.code)
+
+
+def length_of(run: Any, options: Options, prompts: Sequence[np.ndarray], poem: Form | None) -> int:
+    """How many tokens to write: what is missing from a poem, what was said, or what is usual."""
+    if poem is not None:
+        return max(len(poem.tokens) + 1 - min(map(len, prompts)), 1)
+    if options.length is not None:
+        return options.length
+    usual = LENGTHS[run.codec.media] if hasattr(run.codec, "vocabulary") else FRAMES
+    if options.beam is None or run.model.capacity is None:
+        return usual
+    return max(min(usual, run.model.capacity - max(map(len, prompts))), 1)  # beams do not slide
+
+
+def begun(poem: Form, opening: np.ndarray, prompt: np.ndarray) -> np.ndarray:
+    """A poem's first characters behind the model's opening; UserError where they are not of its form."""
+    if not poem.fits(prompt):
+        raise UserError("the prompt is not of the --form; it must begin the poem, marks and line ends included")
+    return np.concatenate([opening, prompt])
 
 
 def prompts_of(run: Any, options: Options) -> list[np.ndarray]:

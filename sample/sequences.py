@@ -6,8 +6,10 @@ from typing import Any
 import jax.numpy as jnp
 import numpy as np
 
+from zoo.beam import beam_search
 from zoo.decoding import Sampler, generate, ragged
 from zoo.model import Array, Extra, Params, SequenceModel
+from zoo.rules import Rule
 
 CHUNK = 64  # rows decoded at once
 
@@ -45,14 +47,16 @@ def continued(
     *,
     length: int,
     sampler: Sampler,
+    rules: tuple[Rule, ...] = (),
     numbers: Sequence[int] | None = None,
     stop: int | None = None,
     align: int = 1,
+    label: int | None = None,
 ) -> list[np.ndarray]:
     """Each prompt [P_i, ...] with ``length`` more positions behind it.
 
     ``numbers``: what the rows' draws are keyed by (0, 1, ...); a row does not depend on the others. ``align``: as for
-    `generate`.
+    `generate`. ``label``: what the model is told of every row, if anything.
     """
     keyed = jnp.asarray(range(len(prompts)) if numbers is None else numbers)
     whole = []
@@ -60,7 +64,38 @@ def continued(
         prompt, lengths = map(jnp.asarray, ragged(prompts[at : at + CHUNK]))
         more = generate(
             model, params, extra, key, prompt=prompt, lengths=lengths, length=length, sampler=sampler,
-            rows=keyed[at : at + CHUNK], stop=stop, align=align,
+            rules=rules, rows=keyed[at : at + CHUNK], stop=stop, align=align, cond=told(label, len(prompt)),
         )  # fmt: skip
         whole += map(np.concatenate, zip(prompts[at : at + CHUNK], np.asarray(more), strict=True))
     return whole
+
+
+def searched(
+    model: SequenceModel,
+    params: Params,
+    extra: Extra,
+    prompts: Sequence[np.ndarray],
+    *,
+    length: int,
+    beams: int,
+    best: int,
+    rules: tuple[Rule, ...] = (),
+    stop: int | None = None,
+    label: int | None = None,
+) -> list[np.ndarray]:
+    """Each prompt with the ``best`` most probable continuations that ``beams`` beams find, one after the other."""
+    prompt, lengths = map(jnp.asarray, ragged(prompts))
+    found, _ = beam_search(
+        model, params, extra, prompt=prompt, lengths=lengths, length=length, beams=beams, rules=rules, stop=stop,
+        cond=told(label, len(prompt)),
+    )  # fmt: skip
+    return [
+        np.concatenate([prompt, more])
+        for prompt, rows in zip(prompts, np.asarray(found)[:, :best], strict=True)
+        for more in rows
+    ]
+
+
+def told(label: int | None, rows: int) -> Array | None:
+    """The condition of each row: its label."""
+    return None if label is None else jnp.full(rows, label, jnp.int32)

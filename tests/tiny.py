@@ -22,6 +22,15 @@ TINY: dict[str, dict[str, Any]] = {
     "gan2d": {"width": 8, "layers": 2, "critic_width": 8},
     "vae": {"image_size": 8, "channels": 1, "width": 16, "latent_size": 4},
     "vae-conv": {"image_size": 16, "width": 4, "latent_size": 4, "flow": 2},
+    "music-vae": {
+        "context": 32,
+        "voices": "SB",
+        "bars": 2,
+        "conductor": 8,
+        "latent_size": 4,
+        "encoder_width": 8,
+        "width": 8,
+    },
     "gpt": {"vocabulary": 11, "context": 16, "layers": 2, "heads": 2, "width": 16},
     "music-transformer": {"vocabulary": 11, "context": 16, "layers": 2, "heads": 2, "width": 16, "start_token": 0},
     "transformer-xl": {
@@ -34,23 +43,29 @@ TINY: dict[str, dict[str, Any]] = {
         "width": 16,
     },
     "bert": {"vocabulary": 11, "context": 16, "layers": 2, "heads": 2, "width": 16},
+    "ctrl": {"vocabulary": 11, "context": 16, "layers": 1, "heads": 2, "width": 16},
+    "seq2seq": {"context": 16, "layers": 1, "heads": 2, "width": 16},
+    "coconet": {"context": 32, "lowest": 0, "pitches": 9, "layers": 2, "width": 8, "steps": 3},
     "lstm": {"vocabulary": 11, "context": 16, "width": 16, "layers": 2},
     "gru": {"vocabulary": 11, "context": 16, "width": 16, "layers": 2},
     "rnn": {"vocabulary": 11, "context": 16, "width": 16, "layers": 2},
     "lstm-roll": {"width": 16, "frames": 12},
     "gru-roll": {"width": 16, "frames": 12},
     "rnn-roll": {"width": 16, "frames": 12},
+    "rnn-nade": {"width": 16, "frames": 12, "hidden": 6},
 }
 NAMES = list(TINY)
 SAME_CLASS = {
     "wgan-gp-256": "wgan-gp",
     "stylegan2-ada": "stylegan2",
+    "music-vae-trio": "music-vae",
     "gpt2": "gpt",
     "gpt2-medium": "gpt",
     "gpt2-large": "gpt",
     "gpt2-xl": "gpt",
 }
 BATCH = 8
+VOICE_TOKENS = 132  # the vocabulary of four-voice grids
 
 
 def tiny(name: str, **fields: Any) -> Any:
@@ -78,6 +93,9 @@ def random_batch(model: Any, size: int = BATCH, seed: int = 0) -> dict[str, np.n
                 batch[name] = rng.binomial(1, 0.1, spec.shape).astype(np.float32)
             case "tokens":
                 batch[name] = rng.integers(0, model.vocabulary, spec.shape).astype(np.int32)
+                if model.vocabulary == VOICE_TOKENS:  # few pitches, rests and holds
+                    cells = [0, 1, 2, 3, 4, 5, 6, 7, 8, 128, 129, 129]
+                    batch[name] = rng.choice(cells, spec.shape).astype(np.int32)
             case "label":
                 batch[name] = rng.integers(0, 2, spec.shape).astype(np.int32)
     for name in ("tokens", "roll"):

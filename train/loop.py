@@ -83,7 +83,8 @@ def data_facts(source: Any) -> dict[str, Any]:
 
     codec = to_config(source.codec)
     plain = {name: list(value) if isinstance(value, tuple) else value for name, value in codec.items()}
-    return {"spec": source.spec, "codec": plain, "fields": dict(source.fields), "size": source.size}
+    facts = {"spec": source.spec, "codec": plain, "fields": dict(source.fields), "size": source.size}
+    return facts | {"labels": list(source.labels)} if source.labels else facts
 
 
 def begin(engine: Engine, checkpoints: Checkpoints, watcher: Watcher) -> tuple[int, State]:

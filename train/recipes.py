@@ -29,6 +29,8 @@ _GPT2 = Optim(learning_rate=6e-4, b2=0.95, weight_decay=0.1, clip=1.0, schedule=
 _BERT = Optim(learning_rate=5e-4, b2=0.999, weight_decay=0.01, clip=1.0, schedule="cosine", warmup=500)
 _XL = Optim(learning_rate=5e-4, b2=0.99, clip=0.25, schedule="cosine", warmup=200)
 _RNN = Optim(learning_rate=2e-3, clip=1.0, schedule="cosine", warmup=100)
+_MUSIC_VAE = Optim(rule="adam", learning_rate=1e-3, clip=1.0, schedule="cosine", final=0.01)
+_COCONET = Optim(learning_rate=2e-3, clip=1.0, schedule="cosine", warmup=100)
 _ROLL = Optim(learning_rate=2e-3, clip=1.0, schedule="cosine")
 
 _STYLEGAN2 = Recipe(
@@ -66,6 +68,8 @@ RECIPES: Mapping[str, Recipe] = MappingProxyType(
         "vae-conv": Recipe(
             steps=10_000, batch_size=64, optim=Optim(rule="adam", learning_rate=2e-3, schedule="cosine")
         ),
+        "music-vae": Recipe(steps=20_000, batch_size=128, optim=_MUSIC_VAE),
+        "music-vae-trio": Recipe(steps=50_000, batch_size=32, optim=_MUSIC_VAE),
         "gpt": Recipe(steps=5_000, batch_size=32, optim=_SMALL_GPT),
         "gpt2": Recipe(steps=600_000, batch_size=480, optim=_GPT2),
         "gpt2-medium": Recipe(steps=600_000, batch_size=480, optim=Optim(**{**vars(_GPT2), "learning_rate": 3e-4})),
@@ -74,7 +78,12 @@ RECIPES: Mapping[str, Recipe] = MappingProxyType(
         "music-transformer": Recipe(steps=5_000, batch_size=16, optim=_SMALL_GPT),
         "transformer-xl": Recipe(steps=10_000, batch_size=16, optim=_XL),
         "bert": Recipe(steps=10_000, batch_size=32, optim=_BERT),
+        "ctrl": Recipe(steps=10_000, batch_size=32, optim=_SMALL_GPT),
+        "seq2seq": Recipe(steps=10_000, batch_size=32, optim=_SMALL_GPT),
+        "coconet": Recipe(steps=10_000, batch_size=16, optim=_COCONET),
         **dict.fromkeys(("lstm", "gru", "rnn"), Recipe(steps=5_000, batch_size=32, optim=_RNN)),
-        **dict.fromkeys(("lstm-roll", "gru-roll", "rnn-roll"), Recipe(steps=5_000, batch_size=16, optim=_ROLL)),
+        **dict.fromkeys(
+            ("lstm-roll", "gru-roll", "rnn-roll", "rnn-nade"), Recipe(steps=5_000, batch_size=16, optim=_ROLL)
+        ),
     }
 )

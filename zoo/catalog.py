@@ -50,6 +50,17 @@ _CONV_VAE = {
     "likelihood": "gaussian",
     "flow": 8,
 }
+_TRIO = {
+    "context": 1024,
+    "voices": "SAB",
+    "bars": 16,
+    "conductor": 512,
+    "latent_size": 256,
+    "encoder_width": 512,
+    "width": 512,
+    "free_bits": 256.0,
+    "beta_rate": 0.0,
+}
 _FACES = {"image_size": 256, "latent_size": 100, "width": 32, "widest": 16}
 _FOUR_FAMILIES = "art?family=ridges,bloom,spiral,glass"
 
@@ -67,6 +78,8 @@ CATALOG: Mapping[str, Entry] = MappingProxyType(
         "gan2d": Entry("gan", "zoo.gan.gan2d", "GAN2D", "Goodfellow et al. 2014; Lin et al. 2018", "ring"),
         "vae": Entry("vae", "zoo.vae.vae", "VAE", "Kingma & Welling 2014; Burda et al. 2016", "art"),
         "vae-conv": Entry("vae", "zoo.vae.vae", "VAE", "Kingma & Welling 2014; Chen et al. 2017", "art", _CONV_VAE),
+        "music-vae": Entry("vae", "zoo.vae.music", "MusicVAE", "Roberts et al. 2018", "bach"),
+        "music-vae-trio": Entry("vae", "zoo.vae.music", "MusicVAE", "Roberts et al. 2018", "bach", _TRIO),
         "gpt": Entry("transformer", "zoo.transformer.gpt", "GPT", "Radford et al. 2019", "bach"),
         "gpt2": _gpt2(12, 12, 768),
         "gpt2-medium": _gpt2(24, 16, 1024),
@@ -77,12 +90,16 @@ CATALOG: Mapping[str, Entry] = MappingProxyType(
         ),
         "transformer-xl": Entry("transformer", "zoo.transformer.xl", "TransformerXL", "Dai et al. 2019", "docs"),
         "bert": Entry("transformer", "zoo.transformer.bert", "BERT", "Devlin et al. 2019", "docs"),
+        "ctrl": Entry("transformer", "zoo.transformer.ctrl", "CTRL", "Keskar et al. 2019", "docs?codes=1"),
+        "seq2seq": Entry("transformer", "zoo.transformer.seq2seq", "Seq2Seq", "Vaswani et al. 2017", "bach"),
+        "coconet": Entry("music", "zoo.music.coconet", "Coconet", "Huang et al. 2017", "bach"),
         "lstm": _rnn("lstm", "Hochreiter & Schmidhuber 1997"),
         "gru": _rnn("gru", "Cho et al. 2014"),
         "rnn": _rnn("rnn", "Elman 1990; Mikolov et al. 2010"),
         "lstm-roll": _roll("lstm"),
         "gru-roll": _roll("gru"),
         "rnn-roll": _roll("rnn"),
+        "rnn-nade": Entry("lstm", "zoo.lstm.nade", "RNNNADE", "Boulanger-Lewandowski et al. 2012", "bach?codec=roll"),
     }
 )
 

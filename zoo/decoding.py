@@ -197,7 +197,8 @@ def _decode(
     row_keys = jax.vmap(lambda row: jax.random.fold_in(key, row))(rows)
 
     def draw(states, output, key, at):
-        token = model.emit(apply_rules(rules, states, output), jax.random.fold_in(key, at), sampler)
+        output = apply_rules(rules, states, output)
+        token = model.emit(params, output, jax.random.fold_in(key, at), sampler)
         return read_token(rules, states, token), token
 
     def step(state, index):

@@ -77,7 +77,7 @@ class LatentModel(Model, Protocol):
         ...
 
     def render(self, params: Params, extra: Extra, latent: Latent) -> Array:
-        """[n, Z] -> images [n, H, W, C] in [-1, 1]."""
+        """[n, Z] -> images [n, H, W, C] in [-1, 1], or tokens [n, T]."""
         ...
 
 
@@ -112,8 +112,9 @@ class SequenceModel(Model, Protocol):
         """Reads one more token [B] a row; returns the new carry and the output [B, V] after it."""
         ...
 
-    def emit(self, output: Array, key: Array, sampler: Any) -> Array:
-        """Draws the next token of ONE row from its output [V]."""
+    def emit(self, params: Params, output: Array, key: Array, sampler: Any) -> Array:
+        """Draws the next token of ONE row from its output [V]; a head with weights of its own finds them in
+        ``params``."""
         ...
 
     def start(self, n: int) -> Array:

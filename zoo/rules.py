@@ -5,6 +5,7 @@ frozen dataclass of pure functions over one row; its numbers may change without 
 """
 
 import functools
+import re
 from dataclasses import dataclass
 from typing import Any, Literal, Protocol
 
@@ -154,7 +155,7 @@ class NoRepeat:
 @functools.partial(jax.tree_util.register_dataclass, data_fields=["mask"], meta_fields=[])
 @dataclass(frozen=True)
 class Allow:
-    """Only the tokens of a mask, bool [V]; of a roll, only those keys."""
+    """Only the tokens of a mask, bool [V]; of a roll, only those keys, which are the first numbers of its outputs."""
 
     mask: Array | np.ndarray
 
@@ -165,7 +166,8 @@ class Allow:
         return ()
 
     def apply(self, state: tuple[()], logits: Array) -> Array:
-        return jnp.where(self.mask, logits, -jnp.inf)
+        size = self.mask.shape[0]
+        return jnp.concatenate([jnp.where(self.mask, logits[:size], -jnp.inf), logits[size:]])
 
 
 @functools.partial(jax.tree_util.register_dataclass, data_fields=["tokens", "given"], meta_fields=[])
@@ -188,6 +190,50 @@ class Fixed:
         bound = jnp.asarray(self.given)[at] & (state < len(self.tokens))
         other = jnp.arange(logits.shape[0]) != jnp.asarray(self.tokens)[at]
         return jnp.where(bound & other, -jnp.inf, logits)
+
+
+@functools.partial(jax.tree_util.register_dataclass, data_fields=["tokens", "letters"], meta_fields=["skip"])
+@dataclass(frozen=True)
+class Form:
+    """A poem's form, position by position: ``tokens`` int [T], or -1 where any of ``letters``, bool [V], may stand;
+    behind T, anything. ``skip``: so many tokens of the prompt are no part of the poem."""
+
+    tokens: Array | np.ndarray
+    letters: Array | np.ndarray
+    skip: int = 0
+
+    def begin(self, size: int, room: int) -> Array:
+        return jnp.full((), -self.skip, jnp.int32)
+
+    def read(self, state: Array, token: Array) -> Array:
+        return state + 1
+
+    def apply(self, state: Array, logits: Array) -> Array:
+        here = jnp.asarray(self.tokens)[jnp.clip(state, 0, len(self.tokens) - 1)]
+        allowed = jnp.where(here < 0, self.letters, jnp.arange(logits.shape[0]) == here)
+        return jnp.where(allowed | (state >= len(self.tokens)), logits, -jnp.inf)
+
+    def fits(self, text: np.ndarray) -> bool:
+        """Whether a poem of this form may begin with tokens [N]."""
+        here = np.asarray(self.tokens)[: len(text)]
+        return len(here) == len(text) and bool(np.all(np.where(here < 0, np.asarray(self.letters)[text], here == text)))
+
+
+def form(codec: Any, template: str, *, skip: int = 0) -> Form:
+    """The form that a template says: a number is so many letters, "/" a new line, all else stands for itself. A poem of
+    two couplets with five characters a line: "5，5。5，5。". UserError where the codec's alphabet cannot write it."""
+    alphabet = getattr(codec, "alphabet", None)
+    if alphabet is None:
+        raise UserError(f"a {type(codec).__name__} has no letters; forms are for models of characters")
+    parts = re.findall(r"[0-9]+|[^0-9]", template)
+    marks = {part: alphabet.find(part.replace("/", "\n")) for part in parts if not part.isdecimal()}
+    for mark, token in marks.items():
+        if token < 0:
+            raise UserError(f"form {template!r}: the model has never read {mark!r}")
+    tokens = [t for part in parts for t in ([-1] * int(part) if part.isdecimal() else [marks[part]])]
+    if -1 not in tokens or len(tokens) > 100_000:
+        raise UserError(f"form {template!r}: write how many letters its lines have, as in 5/7/5")
+    return Form(np.array(tokens, np.int32), np.array([mark.isalnum() for mark in alphabet]), skip)
 
 
 SCALES = {

@@ -65,9 +65,9 @@ def outputs(model: TokenModel, params: Params, extra: Extra, tokens: Array, cond
     return model.logits(params, tokens)
 
 
-def emit(model: TokenModel, output: Array, key: Array, sampler: Sampler) -> Array:
+def emit(model: TokenModel, params: Params, output: Array, key: Array, sampler: Sampler) -> Array:
     """The next token of one row, drawn from its logits [V]."""
-    del model
+    del model, params
     return sampler.draw(output, key)
 
 

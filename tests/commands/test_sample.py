@@ -1,6 +1,7 @@
 """zoo-sample: what comes out of three tiny runs, one of pictures, one of music, one of text."""
 
 import json
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -212,8 +213,24 @@ def test_samplers(runs, tmp_path, capsys):
     assert text("top-p", "--top-p", 1e-6) == greedy
     assert text("cold", "--temperature", 1e-4) == greedy
     assert text("hot", "--temperature", 2) != greedy
+    assert text("min-p", "--min-p", 1) == greedy == text("beam", "--beam", 1)
+    assert text("penalty", "--greedy", "--repetition-penalty", 9) != greedy
     (tmp_path / "prompt.txt").write_text("lazy dog")
     assert text("file", "--primer", tmp_path / "prompt.txt").startswith("lazy dog")
+
+
+def test_a_poem_to_a_form(runs, tmp_path, capsys):
+    words = ["--form", "4 3.3", "--prompt", "lazy ", "the", "-n", 2, "--out", tmp_path / "poem.txt"]
+    path, _ = drawn(capsys, runs / "lstm", *words)
+    poems = path.read_text().split(f"\n\n{'-' * 80}\n\n")
+    assert len(poems) == 4 and all(re.fullmatch(r"[a-z]{4} [a-z]{3}\.[a-z]{3}", poem) for poem in poems)
+    assert [poem[:5] == "lazy " for poem in poems] == [True, True, False, False]
+
+
+def test_music_in_a_key(runs, tmp_path, capsys):
+    words = ["--key", "D minor", "--temperature", 3, "--length", 200, "-n", 1, "--out", tmp_path / "key.mid"]
+    notes = read_midi(drawn(capsys, runs / "gpt", *words)[0])
+    assert len(notes) > 5 and set(notes.pitch % 12) <= {2, 4, 5, 7, 9, 10, 0}
 
 
 # -- faults ------------------------------------------------------------------------------------------------------------
@@ -235,6 +252,14 @@ FAULTS = {
     "no temperature": ("{runs}/lstm --temperature 0", "--greedy"),
     "a wrong top-p": ("{runs}/lstm --top-p 1.5", "at most 1"),
     "greedy and hot": ("{runs}/lstm --greedy --temperature 2", "leave out"),
+    "beams that draw": ("{runs}/lstm --beam 3 --min-p 0.1", "--beam draws nothing: leave out --min-p"),
+    "more than beams": ("{runs}/lstm --beam 3 -n 4", "fewer with -n"),
+    "a key of text": ("{runs}/lstm --key C", "--key is for music"),
+    "an unknown key": ("{runs}/gpt --key H", "no key is called 'H'"),
+    "a poem of music": ("{runs}/gpt --form 5/5", "--form is for text"),
+    "no letters": ("{runs}/lstm --form abc", "how many letters"),
+    "a prompt of another form": ("{runs}/lstm --form 4.4 --prompt the.", "not of the --form"),
+    "no penalty": ("{runs}/lstm --penalty hf", "give that too"),
     "no encoder": ("{runs}/gpt --reconstruct x", "--reconstruct is for pictures"),
     "nothing to reconstruct": ("{runs}/vae --reconstruct {runs}/songs", "no .png"),
     "a member of one": ("{runs}/vae --member 1", "single run"),

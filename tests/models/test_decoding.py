@@ -23,7 +23,7 @@ class Counting:
         count, first = carry
         return (count + 1, first), 100 * (count + 1) + first
 
-    def emit(self, output, key, sampler):
+    def emit(self, params, output, key, sampler):
         return output
 
     def __hash__(self):
@@ -100,6 +100,22 @@ def test_after_stop_comes_nothing_else():
     assert counted([[7, 8, 9]], 9, stop=607) == [[307, 407, 507, 607, 607, 607, 607, 607, 607]]  # beyond its window
 
 
+def test_several_continuations_are_those_of_the_prompt_written_several_times():
+    model = tiny("gpt")
+    params, extra = model.init(jax.random.key(0))
+    params, key = random_like(params), jax.random.key(4)
+    prompt, lengths = np.array([[1, 2, 3], [4, 0, 0]], np.int32), np.array([3, 1])
+    for length in (6, 20):  # within the context of 16, and beyond it
+        draw = lambda prompt, lengths, length=length, **more: np.asarray(
+            generate(model, params, extra, key, prompt=prompt, lengths=lengths, length=length, **more)
+        )
+        several = draw(prompt, lengths, num_return=3)
+        again = draw(np.repeat(prompt, 3, axis=0), np.repeat(lengths, 3), rows=jnp.arange(6))
+        np.testing.assert_array_equal(several, again)
+        assert len({tuple(row) for row in several.tolist()}) == 6
+        np.testing.assert_array_equal(draw(prompt[1:], lengths[1:], num_return=3, rows=jnp.array([1])), several[3:])
+
+
 LOGITS = jnp.log(jnp.array([0.4, 0.3, 0.2, 0.1]))
 
 
@@ -114,10 +130,25 @@ LOGITS = jnp.log(jnp.array([0.4, 0.3, 0.2, 0.1]))
         (Sampling(top_p=1.0), [0, 1, 2, 3]),
         (Sampling(top_p=1e-6), [0]),
         (Sampling(top_k=3, top_p=0.75), [0, 1]),  # of what top-k leaves: 4/9, 3/9, 2/9
+        (Sampling(min_p=0.5), [0, 1, 2]),  # 0.2 and more
+        (Sampling(min_p=0.51), [0, 1]),
+        (Sampling(min_p=0.51, temperature=2.0), [0, 1, 2]),  # 0.5 ** 0.5 of the best is more than half of it
+        # The entropy is 1.280 nats; the surprises 0.916, 1.204, 1.609 and 2.303 are 0.364, 0.076, 0.329, 1.023 away.
+        (Sampling(typical=1e-6), [1]),
+        (Sampling(typical=0.45), [1, 2]),
+        (Sampling(typical=0.55), [0, 1, 2]),
+        (Sampling(typical=1.0), [0, 1, 2, 3]),
     ],
 )
 def test_what_a_sampler_keeps(sampler, kept):
     assert np.flatnonzero(np.isfinite(sampler.cut(LOGITS))).tolist() == kept
+
+
+def test_what_was_cut_before_does_not_make_the_rest_less_typical():
+    cut = jnp.where(jnp.arange(4) == 3, -jnp.inf, LOGITS)  # 4/9, 3/9, 2/9: entropy 1.061; 0.250, 0.038, 0.443 away
+    assert np.flatnonzero(np.isfinite(Sampling(typical=0.3).cut(cut))).tolist() == [1]
+    assert np.flatnonzero(np.isfinite(Sampling(typical=0.5).cut(cut))).tolist() == [0, 1]
+    assert np.flatnonzero(np.isfinite(Sampling(typical=1.0).cut(cut))).tolist() == [0, 1, 2]
 
 
 def test_draws_have_the_model_s_frequencies():

@@ -148,7 +148,7 @@ def test_initialised_for_long_memory(cell, bias):
 def test_keys_are_drawn_one_by_one():
     model, logits = tiny("lstm-roll"), jnp.linspace(-3, 3, 88)
     keys = jax.random.split(jax.random.key(0), 2000)
-    draw = lambda sampler: np.asarray(jax.vmap(lambda key: model.emit(logits, key, sampler))(keys))
+    draw = lambda sampler: np.asarray(jax.vmap(lambda key: model.emit({}, logits, key, sampler))(keys))
     for temperature in (0.5, 1.0, 2.0):
         on = draw(Sampling(temperature=temperature)).mean(0)
         np.testing.assert_allclose(on, expit(np.linspace(-3, 3, 88) / temperature), atol=0.05)

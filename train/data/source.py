@@ -30,6 +30,7 @@ OPENERS = {
     "midi": "train.data.music",
     "rolls": "train.data.music",
     "text": "train.data.texts",
+    "texts": "train.data.texts",
     "tfds": "train.data.tfds_set",
 }
 

@@ -20,6 +20,7 @@ FORMS = {
     "midi": "midi:DIR",
     "rolls": "rolls:FILE",
     "text": "text:FILE",
+    "texts": "texts:DIR",
     "tfds": "tfds:NAME",
 }
 

@@ -59,11 +59,13 @@ def window_table(
     shifts: np.ndarray | None = None,
     transpose: "Callable[[jax.Array, jax.Array], jax.Array] | None" = None,
     dtype: Any = np.int32,
+    labelled: bool = False,
 ) -> Table:
     """Cuts pieces [T] (tokens) or [T, 88] (rolls) into examples {key: [length, ...] of ``dtype``, "length": int32 []}.
 
     ``shifts`` int32 [P, 2]: lowest and highest transposition of each piece in semitones; ``transpose(window, shift)``
-    applies one. Each pair (window, transposition) is an example. Positions past a piece's end are zero.
+    applies one. Each pair (window, transposition) is an example. Positions past a piece's end are zero. ``labelled``:
+    examples have a "label" too, the number of their piece.
     """
     sizes = np.array([len(piece) for piece in pieces], np.int64)
     span, used, stride = cut.plan(split, int(sizes.max()))
@@ -82,10 +84,10 @@ def window_table(
         "first": first[:-1].astype(np.int32),
         "piece": np.stack([offsets, sizes, shifts[:, 0], keys], axis=1).astype(np.int32),
     }
-    return Table(int(first[-1]), arrays, _reader(key, span, used, stride, transpose, dtype))
+    return Table(int(first[-1]), arrays, _reader(key, span, used, stride, transpose, dtype, labelled))
 
 
-def _reader(key: str, span: int, used: int, stride: int, transpose: Any, dtype: Any) -> Any:
+def _reader(key: str, span: int, used: int, stride: int, transpose: Any, dtype: Any, labelled: bool) -> Any:
     import jax.numpy as jnp
     from jax import lax
 
@@ -99,7 +101,8 @@ def _reader(key: str, span: int, used: int, stride: int, transpose: Any, dtype: 
             window = transpose(window, lowest + within % keys)
         length = jnp.minimum(size - start, used)
         real = (jnp.arange(span) < length).reshape((span,) + (1,) * (window.ndim - 1))
-        return {key: jnp.where(real, window, jnp.zeros_like(window)), "length": length.astype(jnp.int32)}
+        found = {key: jnp.where(real, window, jnp.zeros_like(window)), "length": length.astype(jnp.int32)}
+        return found | {"label": piece.astype(jnp.int32)} if labelled else found
 
     return example
 

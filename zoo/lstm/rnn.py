@@ -51,13 +51,18 @@ class Network(nn.Module):
 
 
 class Recurrent(Protocol):
-    """A model around a `Network`, whose parameters are those of the one player that is called as its cell."""
+    """A model around a `Network`, or what is called as one, whose parameters are those of its one player."""
 
     @property
-    def cell(self) -> Cell: ...
+    def player(self) -> str: ...
 
     @property
-    def network(self) -> Network: ...
+    def network(self) -> Any: ...
+
+
+def phases(model: Any) -> tuple[Phase, ...]:
+    """One: its likelihood."""
+    return (Phase(model.player, model.loss),)
 
 
 def capacity(model: Recurrent) -> None:
@@ -70,14 +75,14 @@ def init(model: Recurrent, key: Array, batch: Batch | None = None) -> tuple[Para
     del batch
     network = model.network
     x = jnp.zeros((1, 1, KEYS)) if network.embed is None else jnp.zeros((1, 1), jnp.int32)
-    return {model.cell: network.init(key, x)["params"]}, {}
+    return {model.player: network.init(key, x)["params"]}, {}
 
 
 def logits(model: Recurrent, params: Params, tokens: Array, key: Array | None = None) -> Array:
     """Tokens [B, T] or frames [B, T, 88] -> logits [B, T, V] of what comes after; with dropout where there is a
     ``key``."""
     rngs = None if key is None else {"dropout": key}
-    return model.network.apply({"params": params[model.cell]}, tokens, train=key is not None, rngs=rngs)[0]
+    return model.network.apply({"params": params[model.player]}, tokens, train=key is not None, rngs=rngs)[0]
 
 
 def prefill(
@@ -85,7 +90,7 @@ def prefill(
 ) -> tuple[Carry, Array]:
     """Reads ragged prompts; the carry is every layer's state after each row's own last token."""
     del extra, capacity, cond
-    outputs, states = model.network.apply({"params": params[model.cell]}, prompt, None, lengths)
+    outputs, states = model.network.apply({"params": params[model.player]}, prompt, None, lengths)
     index = (lengths - 1).reshape(-1, 1, 1)
     return states, jnp.take_along_axis(outputs, index, axis=1)[:, 0]
 
@@ -93,8 +98,71 @@ def prefill(
 def decode(model: Recurrent, params: Params, extra: Extra, carry: Carry, token: Array) -> tuple[Carry, Array]:
     """Reads one more token a row."""
     del extra
-    outputs, states = model.network.apply({"params": params[model.cell]}, token[:, None], carry)
+    outputs, states = model.network.apply({"params": params[model.player]}, token[:, None], carry)
     return states, outputs[:, 0]
+
+
+# ---- What models of rolls do alike -----------------------------------------------------------------------------------
+
+
+class RollModel(Protocol):
+    """What the functions below ask of a model: the first frame is predicted from a silent one."""
+
+    @property
+    def frames(self) -> int: ...
+
+    def frame_nats(self, params: Params, roll: Array, key: Array | None = None) -> Array: ...
+
+
+def delayed(roll: Array) -> Array:
+    """roll [B, T, 88] one frame later, after a silent one: what the network reads to predict ``roll``."""
+    return jnp.pad(roll, ((0, 0), (1, 0), (0, 0)))[:, :-1]
+
+
+def frames_of(model: RollModel) -> int:
+    """Frames of a sample when nothing is said."""
+    return model.frames
+
+
+def silent_frame(model: RollModel, n: int) -> Array:
+    """[n, 1, 88] frames that a sample without a prompt begins with."""
+    del model
+    return jnp.zeros((n, 1, KEYS))
+
+
+def roll_batch_spec(model: RollModel, batch_size: int) -> dict[str, jax.ShapeDtypeStruct]:
+    return {
+        "roll": jax.ShapeDtypeStruct((batch_size, model.frames, KEYS), jnp.float32),
+        "length": jax.ShapeDtypeStruct((batch_size,), jnp.int32),
+    }
+
+
+def real_frames(batch: Batch) -> Array:
+    """bool [B, T]: those before a piece's end."""
+    return jnp.arange(batch["roll"].shape[1])[None, :] < batch["length"][:, None]
+
+
+def frame_loss(
+    model: RollModel, params: Params, extra: Extra, batch: Batch, key: Array, step: Array
+) -> tuple[Array, tuple[Extra, Metrics]]:
+    """Mean nats of a frame given those before it."""
+    del step
+    real = real_frames(batch)
+    nats = model.frame_nats(params, batch["roll"], jax.random.fold_in(key, DROPOUT))
+    return jnp.sum(jnp.where(real, nats, 0)) / jnp.sum(real), (extra, {})
+
+
+def frame_evaluate(
+    model: RollModel, params: Params, extra: Extra, batch: Batch, key: Array
+) -> dict[str, tuple[Array, Array]]:
+    """``nll``: nats of all frames; ``nll_after_first``: of all but each piece's first, as the TCN code counts."""
+    del extra, key
+    real = real_frames(batch)
+    nats = jnp.where(real, model.frame_nats(params, batch["roll"]), 0)
+    return {
+        "nll": (jnp.sum(nats), jnp.sum(real)),
+        "nll_after_first": (jnp.sum(nats[:, 1:]), jnp.sum(real[:, 1:])),
+    }
 
 
 # ---- The models -----------------------------------------------------------------------------------------------------
@@ -119,14 +187,14 @@ class RNN:
     dtype: str = "float32"
     """Compute dtype; parameters are float32."""
 
-    capacity = property(capacity)
+    capacity, phases = property(capacity), property(phases)
     init, logits, prefill, decode = init, logits, prefill, decode
     batch_spec, loss, evaluate, outputs = tokens.batch_spec, tokens.loss, tokens.evaluate, tokens.outputs
     emit, start, sample = tokens.emit, tokens.start, decoding.sample
 
     @property
-    def phases(self) -> tuple[Phase, ...]:
-        return (Phase(self.cell, self.loss),)
+    def player(self) -> str:
+        return self.cell
 
     @property
     def sample_length(self) -> int:
@@ -157,17 +225,14 @@ class RollRNN:
     dtype: str = "float32"
     """Compute dtype; parameters are float32."""
 
-    capacity = property(capacity)
+    capacity, phases = property(capacity), property(phases)
     init, logits, prefill, decode = init, logits, prefill, decode
-    sample = decoding.sample
+    batch_spec, loss, evaluate = roll_batch_spec, frame_loss, frame_evaluate
+    start, sample_length, sample = silent_frame, property(frames_of), decoding.sample
 
     @property
-    def phases(self) -> tuple[Phase, ...]:
-        return (Phase(self.cell, self.loss),)
-
-    @property
-    def sample_length(self) -> int:
-        return self.frames
+    def player(self) -> str:
+        return self.cell
 
     @property
     def network(self) -> Network:
@@ -176,38 +241,19 @@ class RollRNN:
             dtype=self.dtype,
         )  # fmt: skip
 
-    def batch_spec(self, batch_size: int) -> dict[str, jax.ShapeDtypeStruct]:
-        return {
-            "roll": jax.ShapeDtypeStruct((batch_size, self.frames, KEYS), jnp.float32),
-            "length": jax.ShapeDtypeStruct((batch_size,), jnp.int32),
-        }
-
-    def loss(
-        self, params: Params, extra: Extra, batch: Batch, key: Array, step: Array
-    ) -> tuple[Array, tuple[Extra, Metrics]]:
-        """Mean nats of a frame given those before it."""
-        del step
-        logits = self.logits(params, delayed(batch["roll"]), jax.random.fold_in(key, DROPOUT))
-        nll, real = frame_nll(logits, batch)
-        return jnp.sum(nll) / jnp.sum(real), (extra, {})
-
-    def evaluate(self, params: Params, extra: Extra, batch: Batch, key: Array) -> dict[str, tuple[Array, Array]]:
-        """``nll``: nats of all frames; ``nll_after_first``: of all but each piece's first, as the TCN code counts."""
-        del key
-        nll, real = frame_nll(self.outputs(params, extra, delayed(batch["roll"])), batch)
-        return {
-            "nll": (jnp.sum(nll), jnp.sum(real)),
-            "nll_after_first": (jnp.sum(nll[:, 1:]), jnp.sum(real[:, 1:])),
-        }
+    def frame_nats(self, params: Params, roll: Array, key: Array | None = None) -> Array:
+        """Nats [B, T] of each frame given those before it; with dropout where there is a ``key``."""
+        return bernoulli_nll(self.logits(params, delayed(roll), key), roll).sum(-1)
 
     def outputs(self, params: Params, extra: Extra, tokens: Array, cond: Any = None) -> Array:
         """Frames [B, T, 88] -> logits [B, T, 88] of the frames after."""
         del extra, cond
         return self.logits(params, tokens)
 
-    def emit(self, output: Array, key: Array, sampler: Sampler) -> Array:
+    def emit(self, params: Params, output: Array, key: Array, sampler: Sampler) -> Array:
         """Each key on its own: on where its logit is positive, or a Bernoulli draw at the sampler's temperature;
         ``top_k`` keeps the k most probable keys."""
+        del params
         if isinstance(sampler, Greedy):
             return (output > 0).astype(jnp.float32)
         logits = output.astype(jnp.promote_types(output.dtype, jnp.float32)) / sampler.temperature
@@ -215,18 +261,3 @@ class RollRNN:
         if sampler.top_k is not None:
             on = on & (logits >= jax.lax.top_k(logits, sampler.top_k)[0][-1])
         return on.astype(jnp.float32)
-
-    def start(self, n: int) -> Array:
-        return jnp.zeros((n, 1, KEYS))
-
-
-def delayed(roll: Array) -> Array:
-    """roll [B, T, 88] one frame later, after a silent one: what the network reads to predict ``roll``."""
-    return jnp.pad(roll, ((0, 0), (1, 0), (0, 0)))[:, :-1]
-
-
-def frame_nll(logits: Array, batch: Batch) -> tuple[Array, Array]:
-    """Nats [B, T] of each frame, 0 past ``length``, and which frames are real."""
-    real = jnp.arange(logits.shape[1])[None, :] < batch["length"][:, None]
-    nll = bernoulli_nll(logits, batch["roll"]).sum(-1)
-    return jnp.where(real, nll, 0), real

@@ -3,6 +3,7 @@ cache. Causal scores may know how far apart query and key are."""
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 from zoo.model import Array
 
@@ -77,3 +78,9 @@ def cached_attention(q: Array, k: Array, v: Array, *, lengths: Array, distance: 
 def write_row(cache: Array, new: Array, index: Array) -> Array:
     """cache [B, S, ...] with ``new`` [B, ...] at position ``index[b]`` of each row, in place where XLA may."""
     return jax.vmap(lambda row, value, at: jax.lax.dynamic_update_index_in_dim(row, value, at, 0))(cache, new, index)
+
+
+def sinusoids(length: int, width: int) -> np.ndarray:
+    """[length, width] positions as sines and cosines: Vaswani et al. 2017, section 3.5."""
+    angle = np.arange(length)[:, None] / 10000 ** (np.arange(0, width, 2) / width)
+    return np.stack([np.sin(angle), np.cos(angle)], axis=-1).reshape(length, -1)[:, :width]

@@ -1,6 +1,6 @@
 """The decoder-only transformer that several models share: its network, and what they do alike with it."""
 
-from typing import Any, ClassVar, Protocol
+from typing import Any, ClassVar, Literal, Protocol
 
 import flax.linen as nn
 import jax
@@ -8,9 +8,12 @@ import jax.numpy as jnp
 
 from zoo.errors import UserError
 from zoo.model import Array, Batch, Carry, Extra, Params
-from zoo.nn.attention import cached_attention, causal_attention, write_row
+from zoo.nn.attention import cached_attention, causal_attention, full_attention, sinusoids, write_row
 from zoo.nn.dense import Dense
 from zoo.nn.norm import LayerNorm
+
+Activation = Literal["gelu", "relu"]
+Placing = Literal["learned", "sines", "relative"]
 
 
 class Block(nn.Module):
@@ -20,11 +23,13 @@ class Block(nn.Module):
     heads: int
     width: int
     inner: int
-    distances: int | None
-    """How far relative attention reaches; None for attention that knows no distance."""
     epsilon: float
     dropout: float
     dtype: str
+    distances: int | None = None
+    """How far relative attention reaches; None for attention that knows no distance."""
+    activation: Activation = "gelu"
+    """Of the MLP: GPT-2's tanh form of the GELU, or the ReLU of Vaswani et al. 2017."""
 
     def setup(self):
         small = nn.initializers.normal(0.02)
@@ -40,10 +45,15 @@ class Block(nn.Module):
         shape = (self.heads, self.distances or 0, self.width // self.heads)
         self.distance = None if self.distances is None else self.param("distance", small, shape)
 
-    def __call__(self, x: Array, *, train: bool) -> tuple[Array, Array, Array]:
-        """x [B, T, D] -> x [B, T, D] and this layer's keys and values [B, T, H, D/H]."""
+    def __call__(self, x: Array, lengths: Array | None = None, *, train: bool) -> tuple[Array, Array, Array]:
+        """x [B, T, D] -> x [B, T, D] and this layer's keys and values [B, T, H, D/H]. Every position sees those before
+        it; with ``lengths`` [B], the first so many instead."""
         q, k, v = self.heads_of(self.norm_1(x))
-        mixed = self.project(causal_attention(q, k, v, distance=self.distance).reshape(x.shape))
+        if lengths is None:
+            mixed = causal_attention(q, k, v, distance=self.distance)
+        else:
+            mixed = full_attention(q, k, v, lengths=lengths)
+        mixed = self.project(mixed.reshape(x.shape))
         x = x + self.drop(mixed, deterministic=not train)
         return x + self.drop(self.mlp(x), deterministic=not train), k, v
 
@@ -61,7 +71,8 @@ class Block(nn.Module):
         return [part.reshape(*x.shape[:-1], self.heads, self.width // self.heads) for part in parts]
 
     def mlp(self, x: Array) -> Array:
-        return self.contract(nn.gelu(self.expand(self.norm_2(x)), approximate=True))
+        hidden = self.expand(self.norm_2(x))
+        return self.contract(nn.relu(hidden) if self.activation == "relu" else nn.gelu(hidden, approximate=True))
 
 
 class Decoder(nn.Module):
@@ -74,8 +85,9 @@ class Decoder(nn.Module):
     width: int
     inner: int | None = None
     """Units between the two layers of a block's MLP; None: four times ``width``."""
-    relative: bool = False
-    """Attention knows distances, instead of positions being added to the embeddings."""
+    placing: Placing = "learned"
+    """Positions are added to the embeddings, learned or as sines; or attention knows distances instead."""
+    activation: Activation = "gelu"
     tied: bool = True
     epsilon: float = 1e-6
     """Of the norms."""
@@ -86,14 +98,14 @@ class Decoder(nn.Module):
         dtype = jnp.dtype(self.dtype)
         small, tiny = nn.initializers.normal(0.02), nn.initializers.normal(0.01)
         self.tokens = nn.Embed(self.vocabulary, self.width, embedding_init=small, dtype=dtype)
-        if not self.relative:
+        if self.placing == "learned":
             self.positions = nn.Embed(self.context, self.width, embedding_init=tiny, dtype=dtype)
         self.drop = nn.Dropout(self.dropout)
         self.blocks = [
             Block(
                 layers=self.layers, heads=self.heads, width=self.width, inner=self.inner or 4 * self.width,
-                distances=self.context if self.relative else None, epsilon=self.epsilon, dropout=self.dropout,
-                dtype=self.dtype,
+                distances=self.context if self.placing == "relative" else None, epsilon=self.epsilon,
+                dropout=self.dropout, dtype=self.dtype, activation=self.activation,
             )
             for _ in range(self.layers)
         ]  # fmt: skip
@@ -108,7 +120,9 @@ class Decoder(nn.Module):
     def embed(self, tokens: Array, times: Array) -> Array:
         """tokens [...] at the positions ``times``, of a shape that broadcasts to theirs -> x [..., D]."""
         x = self.tokens(tokens)
-        return x if self.relative else x + self.positions(times)
+        if self.placing == "sines":
+            return x + jnp.asarray(sinusoids(self.context, self.width), x.dtype)[times]
+        return x if self.placing == "relative" else x + self.positions(times)
 
     def stack(self, tokens: Array, *, train: bool) -> tuple[Array, tuple[Array, ...], tuple[Array, ...]]:
         """tokens [B, T] -> x [B, T, D], and every layer's keys and values."""

@@ -51,5 +51,5 @@ class MusicTransformer:
     def network(self) -> Decoder:
         return Decoder(
             vocabulary=self.vocabulary, context=self.context, layers=self.layers, heads=self.heads, width=self.width,
-            inner=self.inner, relative=True, dropout=self.dropout, dtype=self.dtype,
+            inner=self.inner, placing="relative", dropout=self.dropout, dtype=self.dtype,
         )  # fmt: skip

@@ -6,11 +6,10 @@ from typing import Any, ClassVar
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
-import numpy as np
 
 from zoo import decoding, tokens
 from zoo.model import Array, Batch, Carry, Extra, Params, Phase
-from zoo.nn.attention import skew, write_row
+from zoo.nn.attention import sinusoids, skew, write_row
 from zoo.nn.dense import Dense
 from zoo.nn.norm import LayerNorm
 from zoo.transformer.decoder import check_heads
@@ -244,9 +243,3 @@ class Network(nn.Module):
 
     def head(self, x: Array) -> Array:
         return self.tokens.attend(x)
-
-
-def sinusoids(length: int, width: int) -> np.ndarray:
-    """[length, width] positions as sines and cosines: Vaswani et al. 2017, section 3.5."""
-    angle = np.arange(length)[:, None] / 10000 ** (np.arange(0, width, 2) / width)
-    return np.stack([np.sin(angle), np.cos(angle)], axis=-1).reshape(length, -1)[:, :width]

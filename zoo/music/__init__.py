@@ -1,0 +1,1 @@
+"""Models of music that are of no other family, and what models of four voices do alike."""
