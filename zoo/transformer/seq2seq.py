@@ -15,6 +15,7 @@ from zoo.losses import token_nll
 from zoo.model import Array, Batch, Carry, Extra, Metrics, Params, Phase
 from zoo.music.grid import cells_of
 from zoo.nn.attention import full_attention
+from zoo.nn.dense import Dense
 from zoo.nn.norm import LayerNorm
 from zoo.tokens import DROPOUT
 from zoo.transformer.decoder import Block, check_heads
@@ -213,9 +214,9 @@ class Cross(nn.Module):
     def setup(self):
         dtype, small = jnp.dtype(self.dtype), nn.initializers.normal(0.02)
         self.norm = LayerNorm(dtype=dtype)
-        self.query = nn.Dense(self.width, kernel_init=small, dtype=dtype)
-        self.key_value = nn.Dense(2 * self.width, kernel_init=small, dtype=dtype)
-        self.project = nn.Dense(self.width, kernel_init=small, dtype=dtype)
+        self.query = Dense(self.width, kernel_init=small, dtype=dtype)
+        self.key_value = Dense(2 * self.width, kernel_init=small, dtype=dtype)
+        self.project = Dense(self.width, kernel_init=small, dtype=dtype)
         self.drop = nn.Dropout(self.dropout)
 
     def read(self, memory: Array) -> tuple[Array, Array]:
