@@ -1,5 +1,7 @@
 """One body of questions for every model of the catalogue, by protocol."""
 
+import functools
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -15,6 +17,8 @@ from zoo.model import LatentModel, Model, SequenceModel
 
 SEQUENCES = [name for name in NAMES if isinstance(tiny(name), SequenceModel)]
 LATENTS = [name for name in NAMES if isinstance(tiny(name), LatentModel)]
+
+each = pytest.mark.parametrize("name", NAMES, scope="module")  # one model after the other: what is compiled is kept
 
 
 def test_every_entry_has_a_tiny_preset_and_a_recipe():
@@ -48,7 +52,7 @@ def test_gpt2_has_the_published_number_of_parameters(name, millions):
     assert describe(name)["parameters"] == pytest.approx(millions * 1e6, rel=1e-3)
 
 
-@pytest.mark.parametrize("name", NAMES)
+@each
 def test_a_step_is_finite_and_moves_every_player(name):
     state, metrics = compiled_step(name)(fresh_state(name), random_batch(tiny(name)))
     assert int(state.failed) == -1 and all(np.isfinite(value) for value in metrics.values())
@@ -58,13 +62,12 @@ def test_a_step_is_finite_and_moves_every_player(name):
         assert any(not np.array_equal(a, b) for a, b in zip(before, after, strict=True))
 
 
-@pytest.mark.parametrize("name", NAMES)
+@each
 def test_a_gradient_reaches_every_leaf_of_every_player(name):
-    model = tiny(name)
-    params, extra = model.init(jax.random.key(0))
-    params, batch = random_like(params), random_batch(model)
-    for phase in model.phases:
-        grads = gradient(phase, params, extra, batch)
+    model, fresh = tiny(name), fresh_state(name)
+    params, batch = random_like(fresh.params), random_batch(model)
+    for phase, slope in zip(model.phases, slopes(name), strict=True):
+        _, grads = slope(params, fresh.extra, batch)
         for path, leaf in jax.tree_util.tree_flatten_with_path(grads)[0]:
             where = jax.tree_util.keystr(path)
             if (name, phase.name or phase.player, where) in UNREACHED:
@@ -72,10 +75,15 @@ def test_a_gradient_reaches_every_leaf_of_every_player(name):
             assert np.abs(leaf).max() > 0, f"{phase.name or phase.player}{where}"
 
 
-def gradient(phase, params, extra, batch):
-    step = jnp.int32(0)
-    loss = lambda mine: phase.loss({**params, phase.player: mine}, extra, batch, jax.random.key(1), step)[0]
-    return jax.jit(jax.grad(loss))(params[phase.player])
+@functools.cache
+def slopes(name):
+    """For each phase, (params, extra, batch) -> (its loss, the gradient in its player's parameters)."""
+
+    def slope(phase, params, extra, batch):
+        loss = lambda mine: phase.loss({**params, phase.player: mine}, extra, batch, jax.random.key(1), jnp.int32(0))[0]
+        return jax.value_and_grad(loss)(params[phase.player])
+
+    return [jax.jit(functools.partial(slope, phase)) for phase in tiny(name).phases]
 
 
 # (model, phase, leaf): why no gradient can reach it.
@@ -89,19 +97,19 @@ UNREACHED: dict[tuple[str, str, str], str] = {
 }
 
 
-@pytest.mark.parametrize("name", NAMES)
+@each
 def test_bfloat16_computes_with_float32_parameters(name):
-    model = tiny(name, dtype="bfloat16")
-    params, extra = jax.eval_shape(model.init, jax.random.key(0))
+    model, fresh = tiny(name, dtype="bfloat16"), fresh_state(name)
+    params, _ = jax.eval_shape(model.init, jax.random.key(0))
     assert all(leaf.dtype == jnp.float32 for leaf in jax.tree.leaves(params))
-    params, extra = model.init(jax.random.key(0))
-    arguments = params, extra, random_batch(model), jax.random.key(1), jnp.int32(0)
-    for phase, plain in zip(model.phases, tiny(name).phases, strict=True):
+    given = fresh.params, fresh.extra, random_batch(model)
+    for phase, slope in zip(model.phases, slopes(name), strict=True):
         # What is asked for is in the program; what XLA keeps of it in the numbers differs from one CPU to another.
-        assert set(products(jax.make_jaxpr(phase.loss)(*arguments).jaxpr)) == {jnp.dtype("bfloat16")}
-        loss, _ = jax.jit(phase.loss)(*arguments)
+        traced = jax.jit(phase.loss).trace(*given, jax.random.key(1), jnp.int32(0))
+        assert set(products(traced.jaxpr.jaxpr)) == {jnp.dtype("bfloat16")}
+        loss, _ = traced.lower().compile()(*given, jax.random.key(1), jnp.int32(0))
         assert loss.dtype == jnp.float32
-        np.testing.assert_allclose(loss, jax.jit(plain.loss)(*arguments)[0], rtol=0.05, atol=0.05)
+        np.testing.assert_allclose(loss, slope(*given)[0], rtol=0.05, atol=0.05)
 
 
 def products(jaxpr):
@@ -113,12 +121,12 @@ def products(jaxpr):
             yield from products(inner)
 
 
-@pytest.mark.parametrize("name", LATENTS)
+@pytest.mark.parametrize("name", LATENTS, scope="module")
 def test_latents_render(name):
-    model = tiny(name)
-    params, extra = model.init(jax.random.key(0))
+    model, fresh = tiny(name), fresh_state(name)
+    params, extra = fresh.params, fresh.extra
     latent = model.latents(jax.random.key(1), 3)
-    images = model.render(params, extra, latent)
+    images = jax.jit(model.render)(params, extra, latent)
     spec = model.batch_spec(3)
     kind = next(kind for kind in ("image", "point", "tokens") if kind in spec)
     assert images.shape == spec[kind].shape and images.dtype == spec[kind].dtype
@@ -129,11 +137,10 @@ def test_latents_render(name):
         assert model.encode(params, extra, images, jax.random.key(2)).shape == latent.shape
 
 
-@pytest.mark.parametrize("name", SEQUENCES)
+@pytest.mark.parametrize("name", SEQUENCES, scope="module")
 def test_no_position_sees_the_future(name):
-    model = tiny(name)
-    params, extra = model.init(jax.random.key(0))
-    params = random_like(params)
+    model, extra = tiny(name), fresh_state(name).extra
+    params = random_like(fresh_state(name).params)
     tokens = sequence(model, 2, 6)
     first = jax.jit(lambda tokens: model.outputs(params, extra, tokens))
     before = first(tokens)
@@ -144,11 +151,10 @@ def test_no_position_sees_the_future(name):
         assert np.abs(before[:, position:] - after[:, position:]).max() > 1e-6
 
 
-@pytest.mark.parametrize("name", SEQUENCES)
+@pytest.mark.parametrize("name", SEQUENCES, scope="module")
 def test_prefill_and_decode_are_the_parallel_form(name):
-    model = tiny(name)
-    params, extra = model.init(jax.random.key(0))
-    params, tokens = random_like(params), sequence(model, 2, 10)
+    model, extra = tiny(name), fresh_state(name).extra
+    params, tokens = random_like(fresh_state(name).params), sequence(model, 2, 10)
     want = model.outputs(params, extra, tokens)
     carry, output = model.prefill(params, extra, tokens[:, :4], jnp.array([4, 2]), capacity=12)
     np.testing.assert_allclose(output, [want[0, 3], want[1, 1]], atol=2e-5)
@@ -159,12 +165,11 @@ def test_prefill_and_decode_are_the_parallel_form(name):
         np.testing.assert_allclose(output, [want[0, 4 + step], want[1, 2 + step]], atol=2e-5)
 
 
-@pytest.mark.parametrize("name", SEQUENCES)
+@pytest.mark.parametrize("name", SEQUENCES, scope="module")
 @pytest.mark.parametrize("sampler", [Greedy(), Sampling(temperature=1.3, top_k=5, top_p=0.9)])
 def test_ragged_prompts_give_what_each_gives_alone(name, sampler):
-    model = tiny(name)
-    params, extra = model.init(jax.random.key(0))
-    params, key = random_like(params), jax.random.key(3)
+    model, extra = tiny(name), fresh_state(name).extra
+    params, key = random_like(fresh_state(name).params), jax.random.key(3)
     prompt, lengths = sequence(model, 3, 5), jnp.array([5, 1, 3])
     together = generate(model, params, extra, key, prompt=prompt, lengths=lengths, length=9, sampler=sampler)
     for row in range(3):
