@@ -81,7 +81,9 @@ def writer(media: str) -> Any:
 
 def stem(run: Any, options: Options) -> str:
     """What files are called when nothing is said."""
-    kind = "reconstruction" if options.reconstruct else "film" if options.interpolate else "sample"
+    walk = "interpolation" if run.codec.media == "music" else "film"
+    named = {"reconstruct": "reconstruction", "interpolate": walk, "harmonise": "harmony", "infill": "infill"}
+    kind = next((name for option, name in named.items() if getattr(options, option)), "sample")
     return f"{kind}_step{run.step}_seed{options.seed}"
 
 

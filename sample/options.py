@@ -39,7 +39,8 @@ class Options:
     images: bool = False
     """Pictures: a file each instead of a grid."""
     interpolate: int | None = None
-    """Pictures: a film through so many latents and back to the first."""
+    """Pictures: a film through so many latents and back to the first. Music: so many melodies from one --primer to
+    another, one after the other."""
     frames: int | None = None
     """Films: frames in all (default: 1.25 seconds from each latent to the next)."""
     fps: float = 24.0
@@ -50,6 +51,8 @@ class Options:
     """Pictures: below 1 nearer to the mean style, more typical and less various (StyleGAN2)."""
     reconstruct: str | None = None
     """Autoencoders: a picture, or a folder of them, beside what the model makes of it."""
+    complete: str | None = None
+    """Models that draw row by row: a picture whose upper half is kept."""
     prompt: tuple[str, ...] = ()
     """Text: what to go on from; several at once are fine."""
     primer: tuple[str, ...] = ()
@@ -96,7 +99,7 @@ class Options:
         return {name: value for name, value in changed.items() if value != defaults[name]}
 
 
-PICTURES = ("images", "interpolate", "frames", "fps", "label", "truncation", "reconstruct")
+PICTURES = ("images", "frames", "fps", "label", "truncation", "reconstruct", "complete")
 DRAWS = ("temperature", "top_k", "top_p", "min_p", "typical")
 SEQUENCES = ("prompt", "primer", "length", *DRAWS, "greedy", "beam", "repetition_penalty", "penalty", "guidance")
 MUSIC, TEXT = ("key", "harmonise", "infill"), ("form", "code")
@@ -129,6 +132,8 @@ def check(options: Options, media: str, name: str) -> None:
             raise UserError(f"{flag(strange[0])} is for {things}; {name} {DOES[media]}")
     if options.prompt and media != "text":
         raise UserError(f"--prompt is for text; {name} {DOES[media]}: give it a --primer FILE.mid")
+    if options.interpolate is not None and media not in ("image", "music"):
+        raise UserError(f"--interpolate is for pictures and music; {name} {DOES[media]}")
     for medium, known in (("music", MUSIC), ("text", TEXT)):
         strange = [option for option in known if option in told]
         if strange and media != medium:
@@ -147,6 +152,8 @@ def check(options: Options, media: str, name: str) -> None:
         raise UserError(f"--beam {options.beam} gives at most so many: leave out --greedy, and ask for fewer with -n")
     if options.penalty != "logprob" and options.repetition_penalty is None:
         raise UserError("--penalty says how --repetition-penalty is meant: give that too")
+    if options.complete and (options.interpolate or options.reconstruct):
+        raise UserError("--complete draws pictures; leave out --interpolate and --reconstruct")
     if options.reconstruct and (options.interpolate or options.images):
         raise UserError("--reconstruct writes one picture; leave out --interpolate and --images")
 

@@ -7,6 +7,7 @@ from typing import Any
 import jax
 import numpy as np
 
+from sample.complete import completed
 from sample.latent import film, reconstruct, render_all
 from sample.options import FILMS, SECONDS_EACH, THROUGH, Options, Target, flag, wanted
 from zoo.codecs.images import ImageCodec, grid, read_image, write_png
@@ -28,7 +29,8 @@ def write_pictures(run: Any, options: Options, place: Target, meta: dict[str, An
         if option in options.told():
             raise UserError(f"{flag(option)} is for films: add --interpolate K, or --out FILE.mp4")
     wanted(place, [".png"], what="pictures")
-    images = draw(run, options.seed, options.n or COUNTS[run.codec.media], options)
+    count = options.n or COUNTS[run.codec.media]
+    images = draw(run, options.seed, count, options) if options.complete is None else completed(run, options, count)
     if not options.images:
         return [write_grid(run.codec, images, with_suffix(place.stem, ".png"), meta=meta)]
     if place.kinds is not None:

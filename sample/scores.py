@@ -8,6 +8,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from sample.between import interpolated
 from sample.options import Options, Target, wanted
 from sample.sequences import continued, opening, own_part, prompt_of, searched
 from sample.steer import rules_of, sampler_of
@@ -50,6 +51,8 @@ def draw(run: Any, options: Options, *, prompts: Sequence[np.ndarray] | None = N
     model, codec = run.model, run.codec
     if options.harmonise is not None or options.infill is not None:
         return arranged(run, options)
+    if options.interpolate is not None:
+        return [interpolated(run, options)]
     if not isinstance(model, SequenceModel) or hasattr(model, "together"):
         return unprompted(run, options)
     prompts = prompts_of(run, options) if prompts is None else prompts

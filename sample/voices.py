@@ -92,7 +92,7 @@ def rewritten(run: Any, options: Options, grid: np.ndarray, missing: np.ndarray,
     states, missing = np.pad(states, pad), np.pad(missing, pad, constant_values=True)
     states = np.repeat(states[None], count, axis=0)
     key, sampler = jax.random.key(options.seed), sampler_of(options, rolls=False)
-    left = missing.any(axis=1)
+    left: np.ndarray = np.any(missing, axis=1)
     while left.any():
         first, last = np.flatnonzero(left)[[0, -1]]
         margin = max((size - (last + 1 - first)) // 2, 0) or size // 2
@@ -115,7 +115,7 @@ def accompanied(run: Any, options: Options, melody: np.ndarray, count: int) -> n
     """Grids [n, S, 4]: windows that overlap by half, what was written before being the next one's prompt."""
     model, size, other = run.model, run.model.steps, VOICES - 1
     target = np.full((count, len(melody) * other), REST, np.int32)
-    guided = model if options.guidance is None else Guided(model, options.guidance)
+    guided: Any = model if options.guidance is None else Guided(model, options.guidance)
     mask = np.arange(model.vocabulary) < START
     mask[: len(scale("C"))] &= True if options.key is None else scale(options.key)
     rules = (Allow(mask), *[rule for rule in rules_of(replace(options, key=None), run.codec) if not is_grammar(rule)])

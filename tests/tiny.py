@@ -44,6 +44,8 @@ TINY: dict[str, dict[str, Any]] = {
     },
     "bert": {"vocabulary": 11, "context": 16, "layers": 2, "heads": 2, "width": 16},
     "ctrl": {"vocabulary": 11, "context": 16, "layers": 1, "heads": 2, "width": 16},
+    "image-gpt": {"image_size": 4, "levels": 2, "layers": 1, "heads": 2, "width": 16},
+    "vit": {"image_size": 8, "patch": 4, "classes": 3, "layers": 1, "heads": 2, "width": 16},
     "seq2seq": {"context": 16, "layers": 1, "heads": 2, "width": 16},
     "coconet": {"context": 32, "lowest": 0, "pitches": 9, "layers": 2, "width": 8, "steps": 3},
     "lstm": {"vocabulary": 11, "context": 16, "width": 16, "layers": 2},

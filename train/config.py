@@ -20,7 +20,7 @@ class Options:
 
     data: str | None = None
     """What to learn from: art, ring, grid, bach, docs, images:DIR, idx:DIR, npz:FILE, midi:DIR, rolls:FILE, text:FILE,
-    tfds:NAME; options follow as in images:DIR?size=64."""
+    texts:DIR, tfds:NAME; options follow as in images:DIR?size=64."""
     steps: int | None = None
     """Updates in all."""
     batch_size: int | None = None

@@ -23,7 +23,7 @@ def preview(model: Model, codec: Any, state: State, seed: int) -> np.ndarray:
 def draw(model: Model, params: Any, extra: Any, key: jax.Array, count: int) -> jax.Array:
     """``model.sample`` compiled once a model and count; sequences begin with their start token."""
     tokens = _sample(model, params, extra, key, count)
-    if isinstance(model, SequenceModel):
+    if isinstance(model, SequenceModel) and tokens.ndim < 4:  # not pictures
         tokens = jnp.concatenate([model.start(count).astype(tokens.dtype), tokens], axis=1)
     return tokens
 

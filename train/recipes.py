@@ -79,6 +79,8 @@ RECIPES: Mapping[str, Recipe] = MappingProxyType(
         "transformer-xl": Recipe(steps=10_000, batch_size=16, optim=_XL),
         "bert": Recipe(steps=10_000, batch_size=32, optim=_BERT),
         "ctrl": Recipe(steps=10_000, batch_size=32, optim=_SMALL_GPT),
+        "image-gpt": Recipe(steps=20_000, batch_size=32, optim=_SMALL_GPT),
+        "vit": Recipe(steps=10_000, batch_size=64, optim=_SMALL_GPT),
         "seq2seq": Recipe(steps=10_000, batch_size=32, optim=_SMALL_GPT),
         "coconet": Recipe(steps=10_000, batch_size=16, optim=_COCONET),
         **dict.fromkeys(("lstm", "gru", "rnn"), Recipe(steps=5_000, batch_size=32, optim=_RNN)),

@@ -91,6 +91,8 @@ CATALOG: Mapping[str, Entry] = MappingProxyType(
         "transformer-xl": Entry("transformer", "zoo.transformer.xl", "TransformerXL", "Dai et al. 2019", "docs"),
         "bert": Entry("transformer", "zoo.transformer.bert", "BERT", "Devlin et al. 2019", "docs"),
         "ctrl": Entry("transformer", "zoo.transformer.ctrl", "CTRL", "Keskar et al. 2019", "docs?codes=1"),
+        "image-gpt": Entry("transformer", "zoo.transformer.image_gpt", "ImageGPT", "Chen et al. 2020", "art?size=16"),
+        "vit": Entry("transformer", "zoo.transformer.vit", "ViT", "Dosovitskiy et al. 2021", _FOUR_FAMILIES),
         "seq2seq": Entry("transformer", "zoo.transformer.seq2seq", "Seq2Seq", "Vaswani et al. 2017", "bach"),
         "coconet": Entry("music", "zoo.music.coconet", "Coconet", "Huang et al. 2017", "bach"),
         "lstm": _rnn("lstm", "Hochreiter & Schmidhuber 1997"),

@@ -65,12 +65,12 @@ def outputs(model: TokenModel, params: Params, extra: Extra, tokens: Array, cond
     return model.logits(params, tokens)
 
 
-def emit(model: TokenModel, params: Params, output: Array, key: Array, sampler: Sampler) -> Array:
+def emit(model: Any, params: Params, output: Array, key: Array, sampler: Sampler) -> Array:
     """The next token of one row, drawn from its logits [V]."""
     del model, params
     return sampler.draw(output, key)
 
 
-def start(model: TokenModel, n: int) -> Array:
+def start(model: Any, n: int) -> Array:
     """[n, 1] start tokens."""
     return jnp.full((n, 1), model.start_token, jnp.int32)

@@ -3,6 +3,7 @@
 from types import SimpleNamespace
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 import pytest
 from tiny import random_like, tiny
@@ -13,8 +14,9 @@ from sample.scores import draw
 from sample.voices import arranged, bars, melody_of
 from zoo.codecs import Notes, write_midi
 from zoo.codecs.text import CharCodec
-from zoo.codecs.voices import HOLD, PROGRAMS, REST, VoiceGrid
+from zoo.codecs.voices import HOLD, PROGRAMS, REST, START, VoiceGrid
 from zoo.errors import UserError
+from zoo.music.grid import tokens_of
 
 CODEC = VoiceGrid()
 
@@ -116,6 +118,25 @@ def test_a_melody_is_the_highest_line():
     assert grid[:, 0].tolist() == [72, HOLD, HOLD, HOLD, 71, HOLD, HOLD, HOLD] and np.all(grid[:, 1:] == REST)
     four = Notes([0, 0], [1, 1], [60, 70], program=PROGRAMS[[0, 1]], tempo=((0, 60.0),))
     assert melody_of(CODEC, four)[0, 0] == 60  # voices keep their names
+
+
+def test_melodies_between_two_melodies(files):
+    folder, line, _ = files
+    run = opened("music-vae", voices="S", bars=1, conductor=None)
+    other = np.where(line == 60, 72, line)
+    write_midi(CODEC.decode(other.ravel()), folder / "other.mid")
+    ends = str(folder / "melody.mid"), str(folder / "other.mid")
+    (row,) = draw(run, Options(interpolate=5, primer=ends))
+    assert row.shape == (1 + 5 * 32,) and row[0] == START
+    walk = row[1:].reshape(5, 8, 4)
+    for end, cells in ((0, line), (-1, other)):
+        tokens = tokens_of(jnp.asarray(cells[None, :8]))
+        again = run.model.render(run.params, {}, run.model.encode(run.params, {}, tokens))
+        np.testing.assert_array_equal(walk[end].ravel(), again[0, 1:])
+    assert np.all(walk[:, :, 1:] == REST)
+    assert np.any(draw(run, Options(interpolate=5, primer=ends, temperature=2.0))[0] != row)
+    with pytest.raises(UserError, match="needs the two ends"):
+        draw(run, Options(interpolate=5, primer=ends[:1]))
 
 
 def test_gaps_of_a_text_are_filled():

@@ -100,7 +100,7 @@ def test_sampling_by_the_code_s_name(net):
         config=SimpleNamespace(name="ctrl"),
     )  # fmt: skip
     text = lambda **words: [codec.decode(row) for row in draw(run, Options(length=40, n=4, **words))]
-    assert text(code="prose") != text(code="verse") != text()
+    assert text(code="prose") != text(code="verse") != text(code="verse", guidance=30.0)
     assert text(code="verse", prompt=("ab",))[0].startswith("ab")
     with pytest.raises(UserError, match="its codes are prose, verse"):
         text(code="drama")

@@ -1,7 +1,7 @@
 """RNN-NADE (Boulanger-Lewandowski et al. 2012, arXiv:1206.6392): frames whose 88 keys depend on one another."""
 
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import Any
 
 import flax.linen as nn
 import jax
@@ -38,11 +38,14 @@ class RNNNADE:
     dtype: str = "float32"
     """Compute dtype; parameters are float32. The NADE's sums over keys are in float32 or wider."""
 
-    player: ClassVar[str] = "rnn_nade"
     capacity, phases = property(rnn.capacity), property(rnn.phases)
     init, logits, prefill, decode = rnn.init, rnn.logits, rnn.prefill, rnn.decode
     batch_spec, loss, evaluate = rnn.roll_batch_spec, rnn.frame_loss, rnn.frame_evaluate
     start, sample_length, sample = rnn.silent_frame, property(rnn.frames_of), decoding.sample
+
+    @property
+    def player(self) -> str:
+        return "rnn_nade"
 
     @property
     def network(self) -> "Network":

@@ -295,9 +295,9 @@ class Network(nn.Module):
         length, own = carry["length"], []
         x = self.embed(token, length)
         layers = zip(self.cross, self.decoder, carry["source"], carry["own"], strict=True)
-        for cross, block, (k, v), cache in layers:
+        for cross, block, (k, v), (own_k, own_v) in layers:
             x = cross(x[:, None], k, v, carry["heard"])[:, 0]
-            x, *kept = block.decode(x, *cache, length)
+            x, *kept = block.decode(x, own_k, own_v, length)
             own.append(tuple(kept))
         return carry | {"own": own, "length": length + 1}, self.head(x)
 
