@@ -1,5 +1,6 @@
 """Strict on purpose: eight fake devices, ranks never promoted silently, every warning an error."""
 
+import ctypes
 import os
 from pathlib import Path
 
@@ -18,6 +19,8 @@ os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", "0.3")
 import jax  # noqa: E402
 import pytest  # noqa: E402
 
+LARGEST = 2 * 2**30  # bytes of a process, above which it forgets what it compiled
+
 jax.config.update("jax_numpy_rank_promotion", "raise")
 
 
@@ -29,6 +32,16 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     for item in items:
         if "slow" in item.keywords:
             item.add_marker(skip)
+
+
+@pytest.fixture(autouse=True, scope="module")
+def forget_programs():
+    """Compiled programs stay in memory, and after hundreds of tests they are gigabytes."""
+    yield
+    statm = Path("/proc/self/statm")  # of Linux, where the C library keeps what it was given back, too
+    if statm.exists() and int(statm.read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE") > LARGEST:
+        jax.clear_caches()
+        ctypes.CDLL(None).malloc_trim(0)
 
 
 @pytest.fixture(scope="session")

@@ -6,6 +6,7 @@ when the newest checkpoint is broken. Here each leaf has a checksum that is comp
 """
 
 import contextlib
+import errno
 import functools
 import json
 import logging
@@ -227,15 +228,20 @@ def told(what: str) -> Iterator[None]:
 
 
 def first_line(error: BaseException) -> str:
-    """The cause that lies deepest, in one short line."""
-    while (error.__cause__ or error.__context__) is not None:
-        error = error.__cause__ or error.__context__  # type: ignore[assignment]
-    if isinstance(error, OSError) and error.strerror:
-        return error.strerror
-    line = (str(error).strip().splitlines() or [type(error).__name__])[0]
+    """The cause that lies deepest, or what the system says of a disk anywhere on the way to it; in one short line."""
+    chain = [error]
+    while (error := error.__cause__ or error.__context__) is not None:  # type: ignore[assignment]
+        chain.append(error)
+    for reason in map(os.strerror, (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES)):
+        if any(reason in str(one) for one in chain):
+            return reason
+    deepest = chain[-1]
+    if isinstance(deepest, OSError) and deepest.strerror:
+        return deepest.strerror
+    line = (str(deepest).strip().splitlines() or [type(deepest).__name__])[0]
     if "os_error_code" in line:  # tensorstore's; the cause stands last
         line = line.split(" [os_error_code")[0].rsplit(": ", 1)[-1]
-    return line if len(line) <= LONG else "... " + line[-LONG:]
+    return line if len(line) <= LONG else f"{line[:LONG]} ..."
 
 
 # -- trees as flat dicts -----------------------------------------------------------------------------------------------

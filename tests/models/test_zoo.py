@@ -12,7 +12,7 @@ from tiny import BATCH, NAMES, SAME_CLASS, compiled_step, fresh_state, random_ba
 import zoo
 from train.recipes import RECIPES
 from zoo.catalog import describe
-from zoo.decoding import Greedy, Sampling, generate
+from zoo.decoding import Sampling, generate
 from zoo.model import LatentModel, Model, SequenceModel
 
 SEQUENCES = [name for name in NAMES if isinstance(tiny(name), SequenceModel)]
@@ -166,15 +166,15 @@ def test_prefill_and_decode_are_the_parallel_form(name):
 
 
 @pytest.mark.parametrize("name", SEQUENCES, scope="module")
-@pytest.mark.parametrize("sampler", [Greedy(), Sampling(temperature=1.3, top_k=5, top_p=0.9)])
-def test_ragged_prompts_give_what_each_gives_alone(name, sampler):
+def test_ragged_prompts_give_what_each_gives_alone(name):
+    sampler = Sampling(temperature=1.3, top_k=5, top_p=0.9)
     model, extra = tiny(name), fresh_state(name).extra
     params, key = random_like(fresh_state(name).params), jax.random.key(3)
     prompt, lengths = sequence(model, 3, 5), jnp.array([5, 1, 3])
     together = generate(model, params, extra, key, prompt=prompt, lengths=lengths, length=9, sampler=sampler)
-    for row in range(3):
+    for row, shown in ((0, 5), (1, 5), (2, 3)):  # with what pads it, and without
         alone = generate(
-            model, params, extra, key, prompt=prompt[row : row + 1, : lengths[row]], lengths=lengths[row : row + 1],
+            model, params, extra, key, prompt=prompt[row : row + 1, :shown], lengths=lengths[row : row + 1],
             length=9, sampler=sampler, rows=jnp.array([row]),
         )  # fmt: skip
         np.testing.assert_array_equal(alone[0], together[row])
