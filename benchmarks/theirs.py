@@ -171,8 +171,8 @@ class Training:
             loss = loss_of(batch, draws)
         self.optimizers[player].zero_grad(set_to_none=True)
         loss.backward(inputs=self.parameters[player])
-        if self.clip[player] is not None:
-            torch.nn.utils.clip_grad_norm_(self.parameters[player], self.clip[player], foreach=True)
+        if (clip := self.clip[player]) is not None:
+            torch.nn.utils.clip_grad_norm_(self.parameters[player], clip, foreach=True)
         self.optimizers[player].step()
         return loss.detach()
 

@@ -103,7 +103,7 @@ class Transformer(nn.Module):
         if self.positions is not None:
             x = x + self.positions.weight[at].view(1, 1, -1)
         for block, cache in zip(self.blocks, caches, strict=True):
-            x = block.decode(x, cache, at)
+            x = block.decode(x, cache, at)  # type: ignore[operator]
         return self.head(x)[:, 0]
 
     def draw(self, token: Tensor, caches: Tensor, at: int | Tensor) -> Tensor:

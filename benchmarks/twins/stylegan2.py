@@ -185,7 +185,7 @@ class Generator(nn.Module):
 class DownBlock(nn.Module):
     """[B, C, H, W] -> [B, features, H / 2, W / 2]: both ways end with a factor of sqrt(1 / 2)."""
 
-    def __init__(self, first: Tree, second: Tree, skip: Tree, sliced: bool):
+    def __init__(self, first: Tree, second: Tree, skip: Tree, *, sliced: bool):
         super().__init__()
         self.first, self.second = EqualConv(first, padding=1, gain=GAIN), EqualConv(second, stride=2)
         self.skip = EqualConv(skip, gain=math.sqrt(0.5))
@@ -203,7 +203,7 @@ class Critic(nn.Module):
         super().__init__()
         convs = [tree[f"EqualConv_{n}"] for n in range(3 * len(model.widths) - 1)]
         self.group, self.read = model.group, EqualConv(convs[0], gain=GAIN)
-        self.blocks = nn.ModuleList(DownBlock(*convs[at : at + 3], sliced) for at in range(1, len(convs) - 1, 3))
+        self.blocks = nn.ModuleList(DownBlock(*convs[at : at + 3], sliced=sliced) for at in range(1, len(convs) - 1, 3))
         self.conv = EqualConv(convs[-1], padding=1, gain=GAIN)
         dense = tree["EqualDense_0"]
         kernel = chw(dense["kernel"], self.conv.weight.shape[0], axis=0)

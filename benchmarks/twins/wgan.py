@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
@@ -48,7 +49,7 @@ class Generator(nn.Module):
         super().__init__()
         blocks = sum(name.startswith("UpBlock") for name in tree)
         self.blocks = nn.ModuleList(UpBlock(tree[f"UpBlock_{n}"], stats[f"UpBlock_{n}"]) for n in range(blocks))
-        self.channels = self.blocks[0].skip.in_channels  # type: ignore[union-attr]
+        self.channels = np.shape(tree["UpBlock_0"]["skip"]["kernel"])[2]
         self.start = dense({name: chw(leaf, self.channels) for name, leaf in tree["Dense_0"].items()})
         self.norm, self.last = norm(tree["BatchNorm_0"], stats["BatchNorm_0"]), conv(tree["Conv_0"], padding=1)
 
