@@ -83,6 +83,14 @@ def draw_labelled(key: Array, size: int, families: tuple[str, ...] = TRAINING) -
     return jax.lax.platform_dependent(choice, cpu=one_by_one, default=switched), choice.family
 
 
+def in_colours(key: Array, size: int, family: str, palettes: tuple[str, ...]) -> Array:
+    """The picture of a key of one family in one of some palettes, by their names: float32 [size, size, 3] in
+    [-1, 1]."""
+    table = jnp.asarray(np.stack([palette(PALETTES[name]) for name in palettes]))
+    which, *_ = unit = jax.random.uniform(key, (1 + DIMENSION,), jnp.float32)
+    return paint(family, unit[1:], table[jnp.floor(which * len(palettes)).astype(jnp.int32)], size=size)
+
+
 def paint(name: str, unit: Array, colours: Array, *, size: int) -> Array:
     """One picture of the family ``name``: float32 [size, size, 3] in [-1, 1].
 
