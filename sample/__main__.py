@@ -82,6 +82,7 @@ def writer(media: str) -> Any:
 def stem(run: Any, options: Options) -> str:
     """What files are called when nothing is said."""
     kind = "reconstruction" if options.reconstruct else "film" if options.interpolate else "sample"
+    kind = "translation" if options.translate else kind
     return f"{kind}_step{run.step}_seed{options.seed}"
 
 

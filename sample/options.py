@@ -50,6 +50,12 @@ class Options:
     """Pictures: below 1 nearer to the mean style, more typical and less various (StyleGAN2)."""
     reconstruct: str | None = None
     """Autoencoders: a picture, or a folder of them, beside what the model makes of it."""
+    translate: str | None = None
+    """Translators: a picture, or a folder of them, to be translated; a file each, or one sheet with --out FILE.png."""
+    back: bool = False
+    """Translators between two sets: from the second to the first."""
+    keep_size: bool = False
+    """Translators: whole pictures in their own sizes (default: their centre squares, in the size of the training)."""
     prompt: tuple[str, ...] = ()
     """Text: what to go on from; several at once are fine."""
     primer: tuple[str, ...] = ()
@@ -74,7 +80,8 @@ class Options:
         return {name: value for name, value in changed.items() if value != defaults[name]}
 
 
-PICTURES = ("images", "interpolate", "frames", "fps", "label", "truncation", "reconstruct")
+PICTURES = ("images", "interpolate", "frames", "fps", "label", "truncation", "reconstruct", "translate")
+PICTURES += ("back", "keep_size")
 SEQUENCES = ("prompt", "primer", "length", "temperature", "top_k", "top_p", "greedy")
 KIND = {"image": "pictures", "points": "points", "music": "sequences", "text": "sequences"}
 _BOUNDS = {"n": 1, "seed": 0, "interpolate": 2, "frames": 1, "length": 1, "top_k": 1}
@@ -103,6 +110,10 @@ def check(options: Options, media: str, name: str) -> None:
         raise UserError(f"--prompt is for text; {name} {DOES[media]}: give it a --primer FILE.mid")
     if options.greedy and {"temperature", "top_k", "top_p"} & told.keys():
         raise UserError("--greedy draws nothing: leave out --temperature, --top-k and --top-p")
+    if options.translate is None and (options.back or options.keep_size):
+        raise UserError(f"{flag('back' if options.back else 'keep_size')} is for translations: add --translate DIR")
+    if options.translate and (options.reconstruct or options.interpolate or options.images):
+        raise UserError("--translate writes translations; leave out --reconstruct, --interpolate and --images")
     if options.reconstruct and (options.interpolate or options.images):
         raise UserError("--reconstruct writes one picture; leave out --interpolate and --images")
 
