@@ -11,21 +11,26 @@ from train.data.spec import Spec
 from train.data.splits import SPLITS
 from zoo.codecs.images import ImageCodec
 
+PALETTE = "sunset"  # a sketch's
 WARM = ("gold leaf", "sunset", "terracotta", "colour field")
 COLD = ("great wave", "starry night", "water lilies", "aurora")
 
 
 def open_sketch(spec: Spec, split: str, *, image_size: int | None, length: int | None) -> Source:
-    """sketch?size=N&count=N&family=NAME,NAME: as art, and of each picture its outlines, in black on white, as
-    ``input``. A picture's label is its family."""
-    spec.allow("size", "count", "family")
-    families = chosen(spec)
+    """sketch?size=N&count=N&family=NAME,NAME&palette=NAME: as art, and of each picture its outlines, in black on white,
+    as ``input``. A picture's label is its family. Outlines do not tell colours: pictures are of one palette, or, with
+    palette=all, of any. See ``zoo.algorithmic.colour`` for their names."""
+    from zoo.algorithmic.colour import PALETTES
+
+    spec.allow("size", "count", "family", "palette")
+    families, palette = chosen(spec), spec.choice("palette", (*PALETTES, "all"), PALETTE)
+    palettes = tuple(PALETTES) if palette == "all" else (palette,)
 
     def example(key: Any, size: int) -> dict[str, Any]:
         from zoo.algorithmic.art import draw_labelled
         from zoo.algorithmic.outline import outline
 
-        image, label = draw_labelled(key, size, families)
+        image, label = draw_labelled(key, size, families, palettes)
         return {"input": outline(image), "image": image, "label": label}
 
     return _drawn(spec, split, example, image_size, input_channels=1, labels=families)
@@ -38,13 +43,10 @@ def open_seasons(spec: Spec, split: str, *, image_size: int | None, length: int 
     def example(key: Any, size: int) -> dict[str, Any]:
         import jax
 
-        from zoo.algorithmic.art import in_colours
+        from zoo.algorithmic.art import draw_labelled
 
-        warm, cold = jax.random.split(key)
-        return {
-            "input": in_colours(warm, size, "ridges", WARM),
-            "image": in_colours(cold, size, "ridges", COLD),
-        }
+        keys = zip(("input", "image"), jax.random.split(key), (WARM, COLD), strict=True)
+        return {name: draw_labelled(own, size, ("ridges",), palettes)[0] for name, own, palettes in keys}
 
     return _drawn(spec, split, example, image_size, input_channels=3)
 

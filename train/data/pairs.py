@@ -89,25 +89,34 @@ def open_pairs(spec: Spec, split: str, *, image_size: int | None, length: int | 
     parts: dict[str, tuple[Side, int]] = {
         kind: (side, count) for kind, side, count in zip(kinds, chosen, (input_channels, channels), strict=True)
     }
-    large = is_large(sum(len(side.pictures) for side in chosen), size, max(channels, input_channels))
-    if spec.choice("from", ("memory", "disk"), "disk" if large else "memory") == "memory":
+    return _source(spec, split, parts, size, skipped, matched=matched)
+
+
+def _source(
+    spec: Spec, split: str, parts: dict[str, tuple[Side, int]], size: int, skipped: Sequence[str], *, matched: bool
+) -> Source:
+    """The source of two sides, each with its number of channels; from memory, or from disk."""
+    counts = {kind: len(side.pictures) for kind, (side, _) in parts.items()}
+    large = is_large(sum(counts.values()), size, max(channels for _, channels in parts.values()))
+    in_memory = spec.choice("from", ("memory", "disk"), "disk" if large else "memory") == "memory"
+    tables: dict[str, np.ndarray] = {}
+    if in_memory:
         tables, broken = _decode(parts, size, matched=matched)
         skipped = [*skipped, *broken]
         counts = {kind: len(table) for kind, table in tables.items()}
         if not min(counts.values()):
             raise UserError(f"{spec.text}: no picture that can be read; first: {broken[0]}")
-        reads = {"arrays": tables, "example": _from_tables(_places(counts, split, matched=matched))}
-    else:
-        counts = {kind: len(side.pictures) for kind, (side, _) in parts.items()}
-        reads = {"fetch": _from_files(parts, size, _places(counts, split, matched=matched))}
-    most = counts["input"] * counts["image"] if split == "train" and not matched else max(counts.values())
+    places = _places(counts, split, matched=matched)
+    every = counts["input"] * counts["image"] if split == "train" and not matched else max(counts.values())
     return Source(
         spec=spec.text,
-        codec=ImageCodec(channels=channels),
-        size=min(most, ENDLESS),
-        fields={"image_size": size, "channels": channels, "input_channels": input_channels},
+        codec=ImageCodec(channels=parts["image"][1]),
+        size=min(every, ENDLESS),
+        fields={"image_size": size, "channels": parts["image"][1], "input_channels": parts["input"][1]},
+        arrays=tables,
+        example=_from_tables(places) if in_memory else None,
+        fetch=None if in_memory else _from_files(parts, size, places),
         skipped=tuple(skipped),
-        **reads,
     )
 
 
@@ -191,9 +200,9 @@ def _sides(spec: Spec, *, matched: bool) -> tuple[list[Side], list[str]]:
     """The two sets, and "FILE: why" of what is no picture. Raises UserError where they do not match."""
     first, comma, second = spec.path.partition(",")
     if not comma:
-        folder, halves = _folder(spec, first), ("left", "right")
+        folder = _folder(spec, first)
         names, lost = find(folder, pixels.SUFFIXES)
-        found = [[Picture(folder, name, half) for name in names] for half in halves]
+        found = [[Picture(folder, name, "left") for name in names], [Picture(folder, name, "right") for name in names]]
     else:
         folders = [_folder(spec, name) for name in (first, second)]
         every = [find(folder, pixels.SUFFIXES) for folder in folders]
@@ -202,15 +211,14 @@ def _sides(spec: Spec, *, matched: bool) -> tuple[list[Side], list[str]]:
         if matched:
             found = _matched(spec, found, folders)
     sizes, skipped = _headers(found)
-    if matched:
-        both = [i for i in range(len(found[0])) if sizes[0][i] and sizes[1][i]]
-        good = [both, both]
-    else:
-        good = [[i for i, size in enumerate(sizes[k]) if size] for k in range(2)]
+    if matched:  # without a partner a picture is of no use
+        for i, pair in enumerate(zip(*sizes, strict=True)):
+            if None in pair:
+                sizes[0][i] = sizes[1][i] = None
+    sides = [_readable(*row) for row in zip(found, sizes, strict=True)]
     skipped = [*lost, *dict.fromkeys(skipped)]
-    if not all(good):
+    if not all(side.pictures for side in sides):
         raise UserError(f"{spec.text}: no picture that can be read" + (f"; first: {skipped[0]}" if skipped else ""))
-    sides = [Side(tuple(found[k][i] for i in good[k]), tuple(sizes[k][i] for i in good[k])) for k in range(2)]
     if matched:
         _same_shapes(spec, sides)
     return sides, skipped
@@ -263,6 +271,12 @@ def _headers(found: list[list[Picture]]) -> tuple[list[list[tuple[int, int] | No
                     sizes[-1].append(None)
                     broken.append(f"{picture.name}: {error.strerror or error}")
     return sizes, broken
+
+
+def _readable(pictures: list[Picture], sizes: list[tuple[int, int] | None]) -> Side:
+    """The pictures that have a size."""
+    good = [(picture, size) for picture, size in zip(pictures, sizes, strict=True) if size is not None]
+    return Side(tuple(picture for picture, _ in good), tuple(size for _, size in good))
 
 
 def _same_shapes(spec: Spec, sides: Sequence[Side]) -> None:

@@ -2,6 +2,7 @@
 Networks" (arXiv:1703.10593)."""
 
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, Literal
 
 import jax
@@ -10,7 +11,7 @@ import jax.numpy as jnp
 from zoo.errors import UserError
 from zoo.gan.adversarial import Answer
 from zoo.gan.pix2pix import JITTER, SHOWN, check_size, pairs_spec
-from zoo.gan.translators import SMALL, PatchCritic, ResNetTranslator, jittered, mean_distance, newest, swapped
+from zoo.gan.translators import SMALL, PatchCritic, ResNetTranslator, at_once, jittered, mean_distance, newest, swapped
 from zoo.losses import ADVERSARIAL
 from zoo.model import Array, Batch, Extra, Params, Phase
 
@@ -111,7 +112,7 @@ class CycleGAN:
             own, kept = jax.random.fold_in(jax.random.fold_in(key, POOL), number), extra[target]
             shown, pool, count = swapped(kept["pool"], kept["count"], fakes, own)
             after[target] = {"pool": pool, "count": count}
-            real, fake = self._judge(params, target, batch[target]), self._judge(params, target, shown)
+            real, fake = at_once(partial(self._judge, params, target), batch[target], shown)
             loss += ADVERSARIAL[self.loss].critic(real, fake)
             metrics |= {f"real_{target}": jnp.mean(real), f"fake_{target}": jnp.mean(fake)}
         after["shown"] = newest(extra["shown"], batch["input"])
@@ -124,13 +125,13 @@ class CycleGAN:
         batch = self._moved(batch, key)
         deceit, cycle, identity = jnp.zeros(()), jnp.zeros(()), jnp.zeros(())
         for way, (source, target) in WAYS.items():
-            fake = self._go(params, way, batch[source])
+            start = [batch[source]] if self.identity is None else [batch[source], batch[target]]
+            fake, *same = at_once(partial(self._go, params, way), *start)
             real = self._judge(params, target, batch[target])  # only relativistic losses look at it
             deceit += ADVERSARIAL[self.loss].generator(real, self._judge(params, target, fake))
             again = self._go(params, "back" if way == "forth" else "forth", fake)
             cycle += jnp.mean(mean_distance(again, batch[source]))
-            if self.identity is not None:
-                identity += jnp.mean(mean_distance(self._go(params, way, batch[target]), batch[target]))
+            identity += sum(jnp.mean(mean_distance(picture, batch[target])) for picture in same)
         loss = deceit + self.cycle * cycle + (0 if self.identity is None else self.identity * identity)
         metrics = {"deceit": deceit, "cycle": cycle} | ({} if self.identity is None else {"identity": identity})
         return loss, (extra, metrics)

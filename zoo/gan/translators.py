@@ -1,5 +1,6 @@
 """Networks that make pictures of pictures, the critic of their patches, and what trainings of them share."""
 
+from collections.abc import Callable
 from functools import partial
 from typing import Any
 
@@ -180,6 +181,16 @@ def swapped(pool: Array, count: Array, fakes: Array, key: Array) -> tuple[Array,
 
     (pool, count), shown = jax.lax.scan(one, (pool, count), (fakes, jax.random.split(key, len(fakes))))
     return shown, pool, count
+
+
+def at_once(network: Callable[[Array], Array], *batches: Array) -> list[Array]:
+    """What a network that looks at each example by itself makes of batches of one shape [B, ...], in one pass. Examples
+    are laid beside one another, so that each stays on its device."""
+    rows = len(batches[0])
+    together = jnp.stack(batches, axis=1)
+    made = network(together.reshape(-1, *together.shape[2:]))
+    made = made.reshape(rows, len(batches), *made.shape[1:])
+    return [made[:, i] for i in range(len(batches))]
 
 
 def mean_distance(a: Array, b: Array) -> Array:

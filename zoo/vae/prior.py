@@ -2,6 +2,7 @@
 
 import functools
 from dataclasses import dataclass
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -56,7 +57,7 @@ class CodePrior:
         return sum(codes for _, codes in self.kinds)
 
     @property
-    def network(self) -> GPT:
+    def network(self) -> Any:
         """One token more, with which every sequence begins."""
         return GPT(
             vocabulary=self.vocabulary + 1, context=self.length + 1, layers=self.layers, heads=self.heads,
