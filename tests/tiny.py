@@ -27,6 +27,7 @@ TINY: dict[str, dict[str, Any]] = {
     "dcgan": {"image_size": 16, "width": 4, "latent_size": 8},
     "wgan-gp": {"image_size": 16, "width": 4, "widest": 2, "latent_size": 8},
     "cgan": {"image_size": 16, "width": 4, "widest": 2, "latent_size": 8, "classes": 3},
+    "progressive": {"image_size": 8, "base": 64, "widest": 8, "latent_size": 8},
     "stylegan2": {"image_size": 8, "base": 64, "widest": 8, "latent_size": 8, "mapping": 1},
     "r3gan": {"image_size": 8, "width": 8, "latent_size": 8, "group": 4, "blocks": 1, "expansion": 1},
     "pix2pix": {"image_size": 16, "width": 4, "critic_layers": 1},

@@ -59,6 +59,13 @@ RECIPES: Mapping[str, Recipe] = MappingProxyType(
             optim=Optim(rule="adam", learning_rate=2e-4, b1=0.0, b2=0.9),
             ema={"generator": 0.9995},
         ),
+        # 600 000 pictures each at five sizes and on the four ways between them.
+        "progressive": Recipe(
+            steps=170_000,
+            batch_size=32,
+            optim=Optim(rule="adam", learning_rate=1e-3, b1=0.0, b2=0.99),
+            ema={"generator": 0.999},
+        ),
         "stylegan2": _STYLEGAN2,
         "stylegan2-ada": _STYLEGAN2,
         # The paper's for 32 pixels, with the last values of what it schedules beside the rate.

@@ -61,6 +61,7 @@ CATALOG: Mapping[str, Entry] = MappingProxyType(
         "wgan-gp": Entry("gan", "zoo.gan.wgan", "WGAN", "Gulrajani et al. 2017", "art?size=64"),
         "wgan-gp-256": Entry("gan", "zoo.gan.wgan", "WGAN", "Gulrajani et al. 2017", "art?size=256", _FACES),
         "cgan": Entry("gan", "zoo.gan.cgan", "CGAN", "Mirza & Osindero 2014; Miyato & Koyama 2018", _FOUR_FAMILIES),
+        "progressive": Entry("gan", "zoo.gan.progressive", "Progressive", "Karras et al. 2018", "art?size=64"),
         "stylegan2": Entry("gan", "zoo.gan.stylegan2", "StyleGAN2", "Karras et al. 2020", "art"),
         "stylegan2-ada": Entry(
             "gan", "zoo.gan.stylegan2", "StyleGAN2", "Karras et al. 2020 (ADA)", "art?count=1000", {"ada_target": 0.6}
