@@ -30,7 +30,7 @@ class Pix2Pix:
     width: int = 64
     """Channels of the layers at half the image's size; they double with every halving, up to eight times this."""
     dropout: float = 0.5
-    """Of the three smallest layers on the way up, in use too: the generator's only noise."""
+    """Of the smallest layers on the way up, in use too: the generator's only noise."""
     critic_layers: int = 3
     """Halvings of the critic: 3 judges patches of 70 x 70 pixels, 2 of 34 and 1 of 16."""
     conditional: bool = True

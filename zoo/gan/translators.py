@@ -22,8 +22,9 @@ class UNet(nn.Module):
     """x [B, H, W, C] and a key -> [B, H, W, channels] in [-1, 1]: halved ``levels`` times and back, with
     what each size has seen beside what comes up to it (Isola et al. 2017, arXiv:1611.07004, section 6.1.1).
 
-    Single pictures are normalised, in training and in use. The only noise is the dropout of the three smallest layers
-    on the way up, in use too (section 3.2).
+    Single pictures are normalised, in training and in use. The only noise is the dropout of the smallest layers on the
+    way up, in use too (section 3.2): of three at 256 pixels, as published, and of those of up to a 32nd of the
+    picture's size, or of one at least, at fewer.
     """
 
     channels: int
@@ -49,7 +50,7 @@ class UNet(nn.Module):
         for level in range(levels - 2, -1, -1):
             x = norm()(up(widths[level], use_bias=False)(nn.relu(x)))
             depth = levels - 2 - level
-            if depth < 3 and level:
+            if depth < max(min(levels - 5, 3), 1):
                 x = _dropped(x, self.dropout, jax.random.fold_in(key, depth))
             x = jnp.concatenate([x, seen[level]], axis=-1)
         return jnp.tanh(wide(up(self.channels)(nn.relu(x))))
