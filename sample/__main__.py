@@ -82,7 +82,13 @@ def writer(media: str) -> Any:
 def stem(run: Any, options: Options) -> str:
     """What files are called when nothing is said."""
     walk = "interpolation" if run.codec.media == "music" else "film"
-    named = {"reconstruct": "reconstruction", "interpolate": walk, "harmonise": "harmony", "infill": "infill"}
+    named = {
+        "reconstruct": "reconstruction",
+        "translate": "translation",
+        "interpolate": walk,
+        "harmonise": "harmony",
+        "infill": "infill",
+    }
     kind = next((name for option, name in named.items() if getattr(options, option)), "sample")
     return f"{kind}_step{run.step}_seed{options.seed}"
 

@@ -53,6 +53,12 @@ class Options:
     """Autoencoders: a picture, or a folder of them, beside what the model makes of it."""
     complete: str | None = None
     """Models that draw row by row: a picture whose upper half is kept."""
+    translate: str | None = None
+    """Translators: a picture, or a folder of them, to be translated; a file each, or one sheet with --out FILE.png."""
+    back: bool = False
+    """Translators between two sets: from the second to the first."""
+    keep_size: bool = False
+    """Translators: whole pictures in their own sizes (default: their centre squares, in the size of the training)."""
     prompt: tuple[str, ...] = ()
     """Text: what to go on from; several at once are fine."""
     primer: tuple[str, ...] = ()
@@ -99,7 +105,8 @@ class Options:
         return {name: value for name, value in changed.items() if value != defaults[name]}
 
 
-PICTURES = ("images", "frames", "fps", "label", "truncation", "reconstruct", "complete")
+TRANSLATION = ("translate", "back", "keep_size")
+PICTURES = ("images", "frames", "fps", "label", "truncation", "reconstruct", "complete", *TRANSLATION)
 DRAWS = ("temperature", "top_k", "top_p", "min_p", "typical")
 SEQUENCES = ("prompt", "primer", "length", *DRAWS, "greedy", "beam", "repetition_penalty", "penalty", "guidance")
 MUSIC, TEXT = ("key", "harmonise", "infill"), ("form", "code")
@@ -154,6 +161,10 @@ def check(options: Options, media: str, name: str) -> None:
         raise UserError("--penalty says how --repetition-penalty is meant: give that too")
     if options.complete and (options.interpolate or options.reconstruct):
         raise UserError("--complete draws pictures; leave out --interpolate and --reconstruct")
+    if options.translate is None and (options.back or options.keep_size):
+        raise UserError(f"{flag('back' if options.back else 'keep_size')} is for translations: add --translate DIR")
+    if options.translate and (options.reconstruct or options.interpolate or options.images):
+        raise UserError("--translate writes translations; leave out --reconstruct, --interpolate and --images")
     if options.reconstruct and (options.interpolate or options.images):
         raise UserError("--reconstruct writes one picture; leave out --interpolate and --images")
 

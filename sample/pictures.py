@@ -21,6 +21,10 @@ PICTURE_FILES = (".png", ".jpg", ".jpeg", ".webp")
 
 def write_pictures(run: Any, options: Options, place: Target, meta: dict[str, Any]) -> list[Path]:
     """What the options ask of a model of images; returns the files."""
+    if options.translate is not None:
+        from sample.translation import write_translations
+
+        return write_translations(run, options, place, meta)
     if options.reconstruct is not None:
         return write_reconstructions(run, options, place, meta)
     if options.interpolate is not None or (place.kinds or ("",))[0] in FILMS:

@@ -13,12 +13,25 @@ from train.config import Config, default_config
 from train.engine import learner_of
 from train.step import init_state, train_step
 
+_CODES: dict[str, Any] = {
+    "width": 8,
+    "codes": 16,
+    "code_size": 4,
+    "residual_width": 4,
+    "residual_layers": 1,
+    "prior_layers": 1,
+    "prior_heads": 2,
+    "prior_width": 8,
+}
 TINY: dict[str, dict[str, Any]] = {
     "dcgan": {"image_size": 16, "width": 4, "latent_size": 8},
     "wgan-gp": {"image_size": 16, "width": 4, "widest": 2, "latent_size": 8},
     "cgan": {"image_size": 16, "width": 4, "widest": 2, "latent_size": 8, "classes": 3},
+    "progressive": {"image_size": 8, "base": 64, "widest": 8, "latent_size": 8},
     "stylegan2": {"image_size": 8, "base": 64, "widest": 8, "latent_size": 8, "mapping": 1},
     "r3gan": {"image_size": 8, "width": 8, "latent_size": 8, "group": 4, "blocks": 1, "expansion": 1},
+    "pix2pix": {"image_size": 16, "width": 4, "critic_layers": 1},
+    "cyclegan": {"image_size": 16, "width": 4, "critic_layers": 1, "blocks": 1, "pool": 3},
     "gan2d": {"width": 8, "layers": 2, "critic_width": 8},
     "vae": {"image_size": 8, "channels": 1, "width": 16, "latent_size": 4},
     "vae-conv": {"image_size": 16, "width": 4, "latent_size": 4, "flow": 2},
@@ -31,6 +44,9 @@ TINY: dict[str, dict[str, Any]] = {
         "encoder_width": 8,
         "width": 8,
     },
+    "infovae": {"image_size": 16, "width": 4, "latent_size": 4},
+    "vqvae": {"image_size": 8, **_CODES},
+    "vqvae2": {"image_size": 8, "levels": 1, **_CODES},
     "gpt": {"vocabulary": 11, "context": 16, "layers": 2, "heads": 2, "width": 16},
     "music-transformer": {"vocabulary": 11, "context": 16, "layers": 2, "heads": 2, "width": 16, "start_token": 0},
     "transformer-xl": {
@@ -61,6 +77,8 @@ SAME_CLASS = {
     "wgan-gp-256": "wgan-gp",
     "stylegan2-ada": "stylegan2",
     "music-vae-trio": "music-vae",
+    "pix2pix-256": "pix2pix",
+    "cyclegan-256": "cyclegan",
     "gpt2": "gpt",
     "gpt2-medium": "gpt",
     "gpt2-large": "gpt",
@@ -87,7 +105,7 @@ def random_batch(model: Any, size: int = BATCH, seed: int = 0) -> dict[str, np.n
     rng, batch = np.random.default_rng(seed), {}
     for name, spec in model.batch_spec(size).items():
         match name:
-            case "image":
+            case "image" | "input":
                 batch[name] = rng.uniform(-1, 1, spec.shape).astype(np.float32)
             case "point":
                 batch[name] = rng.normal(size=spec.shape).astype(np.float32)

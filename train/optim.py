@@ -34,6 +34,8 @@ class Optim:
     """Steps over which the learning rate rises linearly from 0."""
     final: float = 0.1
     """Last learning rate as a fraction of the peak; cosine and linear."""
+    hold: float = 0.0
+    """Share of the steps after the warm-up that the peak is kept for, before it falls; cosine and linear."""
     decay_steps: int | None = None
     """Step at which the schedule ends; None is the run's last step."""
 
@@ -64,11 +66,12 @@ TAME = frozenset({"adam", "adamw", "sgd", "rmsprop"})
 
 
 def learning_rate(optim: Optim, steps: int) -> "optax.Schedule":
-    """step -> learning rate: linear warm-up, then constant, cosine (Loshchilov & Hutter 2017, eq. 5) or linear."""
+    """step -> learning rate: warm-up, hold, then constant, cosine (Loshchilov & Hutter 2017, eq. 5) or linear."""
     import optax
 
     peak, end = optim.learning_rate, optim.decay_steps or steps
-    falling = max(end - optim.warmup, 1)
+    held = round(optim.hold * max(end - optim.warmup, 0))
+    falling = max(end - optim.warmup - held, 1)
     match optim.schedule:
         case "constant":
             body = optax.constant_schedule(peak)
@@ -79,10 +82,14 @@ def learning_rate(optim: Optim, steps: int) -> "optax.Schedule":
         case "linear":
             unit = optax.linear_schedule(1.0, 0.0, falling)
             body = lambda step: peak * (optim.final + (1 - optim.final) * unit(step))
-    if not optim.warmup:
-        return body
-    rise = lambda step: peak * (step + 1) / optim.warmup
-    return optax.join_schedules([rise, body], [optim.warmup])
+    before, ends = [], []
+    if optim.warmup:
+        before.append(lambda step: peak * (step + 1) / optim.warmup)
+        ends.append(optim.warmup)
+    if held:
+        before.append(optax.constant_schedule(peak))
+        ends.append(optim.warmup + held)
+    return optax.join_schedules([*before, body], ends) if ends else body
 
 
 def build(optim: Optim, steps: int) -> "optax.GradientTransformationExtraArgs":

@@ -20,6 +20,8 @@ class Recipe:
 
 
 _GAN = Optim(rule="adam", learning_rate=2e-4, b1=0.5, b2=0.999)
+# The rate stays for the first half of the run and then falls to 0 (Zhu et al. 2017, section 4).
+_PAIRS = Optim(rule="adam", learning_rate=2e-4, b1=0.5, b2=0.999, schedule="linear", hold=0.5, final=0.0)
 _WGAN_GP = Optim(rule="adam", learning_rate=1e-4, b1=0.0, b2=0.9)
 _STYLE = Optim(rule="adam", learning_rate=2.5e-3, b1=0.0, b2=0.99)
 _SMALL_GPT = Optim(learning_rate=1e-3, b2=0.99, weight_decay=0.1, clip=1.0, schedule="cosine", warmup=100)
@@ -40,6 +42,12 @@ _STYLEGAN2 = Recipe(
     players={"critic": lazily(_STYLE, 16), "generator": lazily(_STYLE, 4)},
     ema={"generator": 0.998},  # half forgotten in 10 000 pictures
 )
+_CODES = Recipe(
+    steps=20_000,
+    batch_size=64,
+    optim=Optim(rule="adam", learning_rate=3e-4),
+    players={"prior": PlayerOptim(learning_rate=1e-3, b2=0.99)},
+)
 
 RECIPES: Mapping[str, Recipe] = MappingProxyType(
     {
@@ -53,6 +61,13 @@ RECIPES: Mapping[str, Recipe] = MappingProxyType(
             optim=Optim(rule="adam", learning_rate=2e-4, b1=0.0, b2=0.9),
             ema={"generator": 0.9995},
         ),
+        # 600 000 pictures each at five sizes and on the four ways between them.
+        "progressive": Recipe(
+            steps=170_000,
+            batch_size=32,
+            optim=Optim(rule="adam", learning_rate=1e-3, b1=0.0, b2=0.99),
+            ema={"generator": 0.999},
+        ),
         "stylegan2": _STYLEGAN2,
         "stylegan2-ada": _STYLEGAN2,
         # The paper's for 32 pixels, with the last values of what it schedules beside the rate.
@@ -62,6 +77,10 @@ RECIPES: Mapping[str, Recipe] = MappingProxyType(
             ema={"generator": 0.999},
             optim=Optim(rule="adam", learning_rate=2e-4, b1=0.0, b2=0.99, schedule="cosine", final=0.25),
         ),
+        "pix2pix": Recipe(steps=40_000, batch_size=4, optim=_PAIRS),
+        "pix2pix-256": Recipe(steps=80_000, batch_size=1, optim=_PAIRS),
+        "cyclegan": Recipe(steps=50_000, batch_size=4, optim=_PAIRS),
+        "cyclegan-256": Recipe(steps=200_000, batch_size=1, optim=_PAIRS),
         # PacGAN's for rings and grids: 400 epochs of 100 000 points.
         "gan2d": Recipe(steps=400_000, batch_size=100, optim=Optim(rule="adam", learning_rate=1e-4, b1=0.8)),
         "vae": Recipe(steps=50_000, batch_size=100, optim=Optim(rule="adam", learning_rate=1e-3, schedule="cosine")),
@@ -70,6 +89,9 @@ RECIPES: Mapping[str, Recipe] = MappingProxyType(
         ),
         "music-vae": Recipe(steps=20_000, batch_size=128, optim=_MUSIC_VAE),
         "music-vae-trio": Recipe(steps=50_000, batch_size=32, optim=_MUSIC_VAE),
+        "infovae": Recipe(steps=10_000, batch_size=64, optim=Optim(rule="adam", learning_rate=2e-3, schedule="cosine")),
+        "vqvae": _CODES,
+        "vqvae2": _CODES,
         "gpt": Recipe(steps=5_000, batch_size=32, optim=_SMALL_GPT),
         "gpt2": Recipe(steps=600_000, batch_size=480, optim=_GPT2),
         "gpt2-medium": Recipe(steps=600_000, batch_size=480, optim=Optim(**{**vars(_GPT2), "learning_rate": 3e-4})),

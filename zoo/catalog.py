@@ -61,7 +61,9 @@ _TRIO = {
     "free_bits": 256.0,
     "beta_rate": 0.0,
 }
+_INFO = {"beta": 0.0, "mmd": 1000.0}  # alpha 1, lambda 1000
 _FACES = {"image_size": 256, "latent_size": 100, "width": 32, "widest": 16}
+_SMALL_PAIRS = {"image_size": 64, "width": 32, "critic_layers": 2}
 _FOUR_FAMILIES = "art?family=ridges,bloom,spiral,glass"
 
 CATALOG: Mapping[str, Entry] = MappingProxyType(
@@ -70,16 +72,24 @@ CATALOG: Mapping[str, Entry] = MappingProxyType(
         "wgan-gp": Entry("gan", "zoo.gan.wgan", "WGAN", "Gulrajani et al. 2017", "art?size=64"),
         "wgan-gp-256": Entry("gan", "zoo.gan.wgan", "WGAN", "Gulrajani et al. 2017", "art?size=256", _FACES),
         "cgan": Entry("gan", "zoo.gan.cgan", "CGAN", "Mirza & Osindero 2014; Miyato & Koyama 2018", _FOUR_FAMILIES),
+        "progressive": Entry("gan", "zoo.gan.progressive", "Progressive", "Karras et al. 2018", "art?size=64"),
         "stylegan2": Entry("gan", "zoo.gan.stylegan2", "StyleGAN2", "Karras et al. 2020", "art"),
         "stylegan2-ada": Entry(
             "gan", "zoo.gan.stylegan2", "StyleGAN2", "Karras et al. 2020 (ADA)", "art?count=1000", {"ada_target": 0.6}
         ),
         "r3gan": Entry("gan", "zoo.gan.r3gan", "R3GAN", "Huang et al. 2024", "art"),
+        "pix2pix": Entry("gan", "zoo.gan.pix2pix", "Pix2Pix", "Isola et al. 2017", "sketch?size=64", _SMALL_PAIRS),
+        "pix2pix-256": Entry("gan", "zoo.gan.pix2pix", "Pix2Pix", "Isola et al. 2017", "sketch?size=256"),
+        "cyclegan": Entry("gan", "zoo.gan.cyclegan", "CycleGAN", "Zhu et al. 2017", "seasons?size=64", _SMALL_PAIRS),
+        "cyclegan-256": Entry("gan", "zoo.gan.cyclegan", "CycleGAN", "Zhu et al. 2017", "seasons?size=256"),
         "gan2d": Entry("gan", "zoo.gan.gan2d", "GAN2D", "Goodfellow et al. 2014; Lin et al. 2018", "ring"),
         "vae": Entry("vae", "zoo.vae.vae", "VAE", "Kingma & Welling 2014; Burda et al. 2016", "art"),
         "vae-conv": Entry("vae", "zoo.vae.vae", "VAE", "Kingma & Welling 2014; Chen et al. 2017", "art", _CONV_VAE),
         "music-vae": Entry("vae", "zoo.vae.music", "MusicVAE", "Roberts et al. 2018", "bach"),
         "music-vae-trio": Entry("vae", "zoo.vae.music", "MusicVAE", "Roberts et al. 2018", "bach", _TRIO),
+        "infovae": Entry("vae", "zoo.vae.vae", "VAE", "Zhao et al. 2017", "art", _CONV_VAE | {"flow": 0, **_INFO}),
+        "vqvae": Entry("vae", "zoo.vae.vqvae", "VQVAE", "van den Oord et al. 2017", "art"),
+        "vqvae2": Entry("vae", "zoo.vae.vqvae2", "VQVAE2", "Razavi et al. 2019", "art?size=64"),
         "gpt": Entry("transformer", "zoo.transformer.gpt", "GPT", "Radford et al. 2019", "bach"),
         "gpt2": _gpt2(12, 12, 768),
         "gpt2-medium": _gpt2(24, 16, 1024),

@@ -2,9 +2,9 @@
 
 Shapes, here and everywhere: B batch, T time, D model width, H heads, V vocabulary, Z latent; images are [B, H, W, C].
 
-A batch is a dict of arrays with fixed keys: ``image`` float32 [B, H, W, C] in [-1, 1], ``point`` float32 [B, D],
-``label`` int32 [B], ``tokens`` int32 [B, T] with ``length`` int32 [B] (how many of the T positions are real), ``roll``
-float32 [B, T, 88] with ``length`` int32 [B].
+A batch is a dict of arrays with fixed keys: ``image`` float32 [B, H, W, C] in [-1, 1] and, of what it is to be made of,
+``input`` of the same kind; ``point`` float32 [B, D], ``label`` int32 [B], ``tokens`` int32 [B, T] with ``length`` int32
+[B] (how many of the T positions are real), ``roll`` float32 [B, T, 88] with ``length`` int32 [B].
 
 ``params`` is a dict with one tree a player; ``extra`` is everything that changes but is not learnt by gradient (batch
 statistics, codebook averages, pools). A loss returns the new ``extra``, so that every mutation is visible.
@@ -78,6 +78,20 @@ class LatentModel(Model, Protocol):
 
     def render(self, params: Params, extra: Extra, latent: Latent) -> Array:
         """[n, Z] -> images [n, H, W, C] in [-1, 1], or tokens [n, T]."""
+        ...
+
+
+@runtime_checkable
+class TranslationModel(Model, Protocol):
+    """Models that make a picture of a picture, of any size."""
+
+    @property
+    def granule(self) -> int:
+        """Heights and widths must be multiples of this."""
+        ...
+
+    def translate(self, params: Params, extra: Extra, source: Array, key: Array) -> Array:
+        """Pictures [n, H, W, C'] -> [n, H, W, C], both in [-1, 1]; ``key`` draws what noise the model has."""
         ...
 
 

@@ -110,6 +110,22 @@ def test_gaussian_kl_is_the_integral():
     assert float(got) == pytest.approx(want, rel=1e-5)
 
 
+def test_maximum_mean_discrepancy():
+    """Pair by pair; of one distribution about nothing, of two that differ clearly more."""
+    rng = np.random.default_rng(0)
+    x, y = rng.normal(size=(5, 2)), rng.normal(size=(5, 2)) + 1
+    kernel = lambda a, b: sum(4 * s * s / (4 * s * s + np.sum((a - b) ** 2)) for s in losses.MMD_SCALES)
+    want = sum(kernel(a[i], a[j]) for a in (x, y) for i in range(5) for j in range(5) if i != j) / 20
+    want -= 2 * np.mean([kernel(a, b) for a in x for b in y])
+    got = losses.maximum_mean_discrepancy(jnp.asarray(x, jnp.float32), jnp.asarray(y, jnp.float32))
+    assert float(got) == pytest.approx(want, rel=1e-4)
+    draw = lambda shift, key: jax.random.normal(key, (64, 4)) + shift
+    pairs = [jax.random.split(jax.random.key(n)) for n in range(40)]
+    mmd = jax.jit(lambda a, b, shift: losses.maximum_mean_discrepancy(draw(0, a), draw(shift, b)))
+    same, other = (np.array([mmd(a, b, shift) for a, b in pairs]) for shift in (0.0, 0.5))
+    assert abs(same.mean()) < 4 * same.std() / 40**0.5 + 0.02 and other.mean() > 5 * same.std()
+
+
 def test_likelihoods_are_the_densities():
     x, mean, sigma = 0.4, -0.2, 0.3
     density = np.exp(-((x - mean) ** 2) / (2 * sigma**2)) / (sigma * np.sqrt(2 * np.pi))

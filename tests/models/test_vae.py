@@ -9,8 +9,8 @@ import optax
 import pytest
 
 from zoo.errors import UserError
-from zoo.losses import bernoulli_nll, gaussian_kl
-from zoo.vae.vae import SIGMA_PACE, VAE
+from zoo.losses import bernoulli_nll, gaussian_kl, maximum_mean_discrepancy
+from zoo.vae.vae import PRIOR, SIGMA_PACE, VAE
 
 KEY = jax.random.key(0)
 TINY = {
@@ -78,6 +78,20 @@ def test_loss_is_reconstruction_plus_beta_kl(model):
     np.testing.assert_allclose(sums["elbo"][0] / 4, -losses[0] - metrics["kl"][0], rtol=1e-5)
 
 
+def test_infovae_adds_the_discrepancy_of_latents_to_the_prior(model):
+    """With latents that are all one point it is large, with draws of the prior about nothing; and it is in the loss."""
+    params, extra = started(model)
+    batch, plain = batch_of(model), replace(model, beta=0.5)
+    run = lambda model: jax.jit(model.loss)(params, extra, batch, KEY, jnp.int32(0))
+    loss, (_, metrics) = run(replace(plain, mmd=7.0))
+    without, _ = run(plain)
+    latent = plain._terms(params, batch["image"], KEY)[2]
+    assert latent.shape == (4, model.latent_size)
+    want = maximum_mean_discrepancy(latent, model.latents(jax.random.fold_in(KEY, PRIOR), 4))
+    assert float(metrics["mmd"]) == pytest.approx(float(want), rel=1e-3, abs=1e-4)
+    assert float(loss - without) == pytest.approx(7 * float(want), rel=1e-2, abs=1e-2)
+
+
 def test_bernoulli_terms_from_their_parts():
     model = TINY["bernoulli"]
     params, extra = started(model)
@@ -142,7 +156,7 @@ def test_log_likelihood_is_the_integral(flow):
         prior = -jnp.sum(latent**2, axis=-1, keepdims=True) / 2 - np.log(2 * np.pi)
         exact = jax.nn.logsumexp(prior - nll, axis=0) + 2 * np.log(14 / 140)
         one = lambda key: model.log_likelihood(params, extra, batch, key, samples=1)
-        terms = lambda key: model._terms(params, batch["image"], key)
+        terms = lambda key: model._terms(params, batch["image"], key)[:2]
         keys = jax.random.split(KEY, 4000)
         many = model.log_likelihood(params, extra, batch, KEY, samples=20_000)
         return exact, many, jax.vmap(one)(keys), jax.vmap(terms)(keys)

@@ -89,8 +89,15 @@ def slopes(name):
 # (model, phase, leaf): why no gradient can reach it.
 _NO_SLOPE = "behind it everything is piecewise linear: it shifts the logits, not their slope"
 _NO_STYLE = "a bias of the colours adds the same to every style's picture"
+_LATER = "it is added to the network later; see test_progressive.py"
 UNREACHED: dict[tuple[str, str, str], str] = {
     ("wgan-gp", "critic", "['Dense_0']['bias']"): "it cancels in D(G(z)) - D(x), and has no slope",
+    **{
+        ("progressive", player, f"['{layer}']['{leaf}']"): _LATER
+        for player in ("critic", "generator")
+        for layer in ("layers_1_0", "layers_1_1", "colours_1")
+        for leaf in ("kernel", "bias")
+    },
     **{("stylegan2", "penalty", f"['{layer}']['bias']"): _NO_SLOPE for layer in ("EqualConv_4", "EqualDense_0")},
     ("stylegan2", "penalty", "['EqualDense_1']['bias']"): _NO_SLOPE,
     **{("stylegan2", "path_length", f"['synthesis']['ToPicture_{i}']['bias']"): _NO_STYLE for i in range(2)},

@@ -125,6 +125,8 @@ def _features(source: Source) -> tuple[str, Features]:
     import tensorflow_datasets as tfds
 
     spec = source.batch_spec(1)
+    if "input" in spec:
+        raise UserError(f"{source.spec}: pairs of pictures are read from their folders; there is no set to prepare")
     if "image" in spec:
         features: Features = {"image": tfds.features.Image(shape=spec["image"].shape[1:], encoding_format="png")}
         labels = {"label": tfds.features.ClassLabel(names=list(source.labels))} if "label" in spec else {}

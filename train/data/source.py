@@ -20,11 +20,14 @@ RESIDENT_BYTES = 2 * 2**30
 
 OPENERS = {
     "art": "train.data.drawn",
+    "sketch": "train.data.drawn_pairs",
+    "seasons": "train.data.drawn_pairs",
     "ring": "train.data.points",
     "grid": "train.data.points",
     "bach": "train.data.bach",
     "docs": "train.data.texts",
     "images": "train.data.images",
+    "pairs": "train.data.pairs",
     "idx": "train.data.idx",
     "npz": "train.data.npz",
     "midi": "train.data.music",
@@ -40,10 +43,10 @@ class Source:
     """Examples by index. One of ``example`` and ``fetch`` is given.
 
     ``size``: examples in an epoch; ``ENDLESS`` where every index draws another one. ``fields``: what a model's open
-    fields are filled from (image_size, channels, classes; dimensions; vocabulary, start, stop; keys). ``arrays``:
-    tables that stay on the device. ``example``: pure JAX, (arrays, index int32 []) -> ONE example. ``fetch``: host,
-    indices [B] -> batch, for sets that are read from disk. ``skipped``: "FILE: why" of all that could not be read.
-    ``labels``: names of the classes.
+    fields are filled from (image_size, channels, input_channels, classes; dimensions; vocabulary, start, stop; keys).
+    ``arrays``: tables that stay on the device. ``example``: pure JAX, (arrays, index int32 []) -> ONE example.
+    ``fetch``: host, indices [B] -> batch, for sets that are read from disk. ``skipped``: "FILE: why" of all that could
+    not be read. ``labels``: names of the classes.
     """
 
     spec: str

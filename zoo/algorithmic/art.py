@@ -5,7 +5,7 @@ from which the family reads its parameters.
 """
 
 from collections.abc import Callable
-from functools import partial
+from functools import cache, partial
 from typing import Any, NamedTuple
 
 import jax
@@ -42,7 +42,7 @@ TRAINING = ("ridges", "bloom")
 small model learns them in minutes; of all seven together it learns little but the colours."""
 
 DIMENSION = max(dimension(family.parameters) for family in FAMILIES.values())
-_COLOURS = np.stack([palette(colours) for colours in PALETTES.values()])
+EVERY = tuple(PALETTES)
 
 
 class Choice(NamedTuple):
@@ -56,11 +56,17 @@ class Choice(NamedTuple):
     """A palette: float32 [SHADES + 1, 3]."""
 
 
-def choose(key: Array, families: tuple[str, ...] = TRAINING) -> Choice:
+def choose(key: Array, families: tuple[str, ...] = TRAINING, palettes: tuple[str, ...] = EVERY) -> Choice:
     """Everything that makes the picture of a key, by one draw of random numbers."""
+    table = jnp.asarray(_table(palettes))
     which, colours, *_ = unit = jax.random.uniform(key, (2 + DIMENSION,), jnp.float32)
     family = jnp.floor(which * len(families)).astype(jnp.int32)
-    return Choice(family, unit[2:], jnp.asarray(_COLOURS)[jnp.floor(colours * len(_COLOURS)).astype(jnp.int32)])
+    return Choice(family, unit[2:], table[jnp.floor(colours * len(palettes)).astype(jnp.int32)])
+
+
+@cache
+def _table(palettes: tuple[str, ...]) -> np.ndarray:
+    return np.stack([palette(PALETTES[name]) for name in palettes])
 
 
 def label(key: Array, families: tuple[str, ...] = TRAINING) -> Array:
@@ -73,9 +79,11 @@ def draw(key: Array, size: int, families: tuple[str, ...] = TRAINING) -> Array:
     return draw_labelled(key, size, families)[0]
 
 
-def draw_labelled(key: Array, size: int, families: tuple[str, ...] = TRAINING) -> tuple[Array, Array]:
-    """The picture of a key, as ``draw`` gives it, and its family, as ``label`` does."""
-    choice = choose(key, families)
+def draw_labelled(
+    key: Array, size: int, families: tuple[str, ...] = TRAINING, palettes: tuple[str, ...] = EVERY
+) -> tuple[Array, Array]:
+    """The picture of a key, as ``draw`` gives it, in one of ``palettes``, and its family, as ``label`` does."""
+    choice = choose(key, families, palettes)
     switched = partial(_paint, size=size, families=families)
     # Under vmap a switch computes every branch for every picture. On a CPU a loop over the batch, in which each picture
     # runs its own branch alone, takes a fraction of the time; an accelerator would spend more on launching its kernels.

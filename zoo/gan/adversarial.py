@@ -67,8 +67,8 @@ class Game(Protocol):
     def judge(
         self, params: Params, extra: Extra, x: Array, batch: Batch, key: Array, *, train: bool
     ) -> tuple[Array, Extra]:
-        """A logit for each example of x, and ``extra`` after it. ``batch`` is where labels are looked up, ``key`` what
-        augmentations are drawn from."""
+        """A logit for each example of x, [B], or for each of its patches, [B, P]; and ``extra`` after it. ``batch`` is
+        where labels are looked up, ``key`` what augmentations are drawn from."""
         ...
 
 
@@ -124,8 +124,12 @@ def penalty_loss(game: Game, params: Params, extra: Extra, batch: Batch, key: Ar
 def penalties(
     game: Game, params: Params, extra: Extra, real: Array, fake: Array, batch: Batch, key: Array
 ) -> tuple[Array, Metrics]:
-    """The weighted sum of those that are asked for, and each without its weight."""
-    critic = lambda x: game.judge(params, extra, x, batch, jax.random.fold_in(key, PENALTY_VIEW), train=True)[0]
+    """The weighted sum of those that are asked for, and each without its weight; of patches, for their mean logit."""
+
+    def critic(x: Array) -> Array:
+        logits, _ = game.judge(params, extra, x, batch, jax.random.fold_in(key, PENALTY_VIEW), train=True)
+        return jnp.mean(logits.reshape(len(logits), -1), axis=1)
+
     found = {}
     if game.r1 is not None:
         found["r1"] = game.r1, zero_centred_penalty(critic, real)
@@ -142,11 +146,16 @@ def generator_loss(game: Game, params: Params, extra: Extra, batch: Batch, key: 
     """The generator's loss, on other samples than the critic has just been trained with."""
     del step
     fake, after = game.imagine(params, extra, batch, jax.random.fold_in(key, GENERATOR_LATENTS), train=True)
+    return deceit(game, params, extra, fake, batch, key), (after, {})
+
+
+def deceit(game: Game, params: Params, extra: Extra, fake: Array, batch: Batch, key: Array) -> Array:
+    """What the generator minimises of samples that it has drawn."""
     # Only relativistic losses look at the data; for the others the compiler drops this pass.
     view = jax.random.fold_in(key, GENERATOR_REAL), jax.random.fold_in(key, GENERATOR_FAKE)
     on_real, _ = game.judge(params, extra, game.observe(batch), batch, view[0], train=True)
     on_fake, _ = game.judge(params, extra, fake, batch, view[1], train=True)
-    return ADVERSARIAL[game.loss].generator(on_real, on_fake), (after, {})
+    return ADVERSARIAL[game.loss].generator(on_real, on_fake)
 
 
 def evaluate(game: Game, params: Params, extra: Extra, batch: Batch, key: Array) -> dict[str, tuple[Array, Array]]:

@@ -9,13 +9,13 @@ import jax
 import jax.numpy as jnp
 
 from zoo.errors import UserError
-from zoo.losses import bernoulli_nll, gaussian_kl, gaussian_nll
+from zoo.losses import bernoulli_nll, gaussian_kl, gaussian_nll, maximum_mean_discrepancy
 from zoo.model import Array, Batch, Extra, Metrics, Params, Phase
 from zoo.nn import compute_dtype
 from zoo.vae.flow import Flow
 from zoo.vae.networks import ConvDecoder, ConvEncoder, DenseDecoder, DenseEncoder
 
-LATENT, PIXELS = range(2)  # what the step's key is folded with
+LATENT, PIXELS, PRIOR = range(3)  # what the step's key is folded with
 
 # Adam moves a parameter by about its rate a step, whatever the gradient: times this, the one number log(sigma) follows
 # the reconstruction error within a few hundred steps.
@@ -44,7 +44,10 @@ class VAE:
     """Gaussian only: the deviation of a pixel. None learns one for all pixels (Rybkin et al. 2021, arXiv:2006.13202),
     so that reconstruction and KL find their balance whatever the size and the contrast of the pictures."""
     beta: float = 1.0
-    """Weight of the KL (Higgins et al. 2017, equation 4)."""
+    """Weight of the KL (Higgins et al. 2017, equation 4); with ``mmd``, 1 - alpha of InfoVAE."""
+    mmd: float | None = None
+    """Weight of the maximum mean discrepancy between latents and N(0, I): alpha + lambda - 1 of InfoVAE (Zhao et al.
+    2017, arXiv:1706.02262, equation 6). None is none."""
     flow: int = 0
     """Couplings between z and N(0, I): a learnt prior (see ``zoo.vae.flow``). What goes in and out of the model as a
     latent is on the normal's side."""
@@ -103,14 +106,19 @@ class VAE:
     ) -> tuple[Array, tuple[Extra, Metrics]]:
         """The mean negative (beta-)ELBO; metrics: its two parts, in nats a picture."""
         del step
-        nll, kl = self._terms(params, batch["image"], key)
+        nll, kl, latent = self._terms(params, batch["image"], key)
         nll, kl = jnp.mean(nll), jnp.mean(kl)
-        return nll + self.beta * kl, (extra, {"reconstruction": nll, "kl": kl})
+        loss, metrics = nll + self.beta * kl, {"reconstruction": nll, "kl": kl}
+        if self.mmd is not None:
+            prior = self.latents(jax.random.fold_in(key, PRIOR), len(latent))
+            metrics["mmd"] = maximum_mean_discrepancy(latent, prior)
+            loss += self.mmd * metrics["mmd"]
+        return loss, (extra, metrics)
 
     def evaluate(self, params: Params, extra: Extra, batch: Batch, key: Array) -> dict[str, tuple[Array, Array]]:
         """``elbo`` (beta = 1) and its parts ``reconstruction`` (-log p(x | z)) and ``kl``, in nats a picture."""
         del extra
-        nll, kl = self._terms(params, batch["image"], key)
+        nll, kl, _ = self._terms(params, batch["image"], key)
         sums = {"elbo": jnp.sum(-nll - kl), "reconstruction": jnp.sum(nll), "kl": jnp.sum(kl)}
         return {name: (total, jnp.asarray(len(nll), total.dtype)) for name, total in sums.items()}
 
@@ -156,16 +164,16 @@ class VAE:
         """[n, H, W, C]."""
         return self.render(params, extra, self.latents(key, n))
 
-    def _terms(self, params: Params, image: Array, key: Array) -> tuple[Array, Array]:
-        """-log p(x | z) and the KL, of one draw of z: each [B]."""
+    def _terms(self, params: Params, image: Array, key: Array) -> tuple[Array, Array, Array]:
+        """-log p(x | z) and the KL, of one draw of z, each [B]; and its latent [B, Z]."""
         x = self._target(image, jax.random.fold_in(key, PIXELS))
         mean, log_variance = self._posterior(params, x)
         z = _draw(mean, log_variance, jax.random.fold_in(key, LATENT))
         if not self.flow:
-            return self._nll(params, z, x), gaussian_kl(mean, log_variance)
+            return self._nll(params, z, x), gaussian_kl(mean, log_variance), z
         latent, log_determinant = self._flow(params, z)
         kl = jnp.sum(jnp.square(latent) - 1 - log_variance, axis=-1) / 2 - log_determinant  # q's entropy is exact
-        return self._nll(params, z, x), kl
+        return self._nll(params, z, x), kl, latent
 
     def _target(self, image: Array, key: Array) -> Array:
         """What is encoded and reconstructed: [-1, 1] as it is, or as probabilities, or as black and white pixels."""

@@ -1,0 +1,91 @@
+"""A folder of pictures, translated."""
+
+import functools
+from inspect import signature
+from pathlib import Path
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from sample.options import Options, Target, wanted
+from train.data.pixels import recolour
+from zoo.codecs.images import ImageCodec, grid, read_image, write_png
+from zoo.codecs.media import with_suffix
+from zoo.errors import UserError
+from zoo.model import Array, TranslationModel
+
+FILES = (".png", ".jpg", ".jpeg", ".webp")
+ROW = 12  # pictures in a row of a sheet
+
+
+def write_translations(run: Any, options: Options, place: Target, meta: dict[str, Any]) -> list[Path]:
+    """A picture for each picture, by its name; or, where --out is one file, a sheet with the sources above."""
+    if not isinstance(run.model, TranslationModel):
+        raise UserError(f"{run.config.name} translates no pictures; --translate is for pix2pix and cyclegan")
+    ways = "way" in signature(run.model.translate).parameters
+    if options.back and not ways:
+        raise UserError(f"--back: {run.config.name} has learnt one direction only")
+    wanted(place, [".png"], what="translations")
+    shapes = [run.model.batch_spec(1)[name].shape for name in ("input", "image")]
+    codecs = [ImageCodec(channels=shape[-1]) for shape in shapes]
+    codecs = codecs[::-1] if options.back else codecs
+    size = None if options.keep_size else shapes[0][1]
+    if place.kinds and size is None:
+        raise UserError("--keep-size gives pictures of many sizes: let --out be a folder")
+    controls = {"way": "back"} if options.back else {}
+    sources, made, names = [], [], files_at(options.translate or "", options.n)
+    for number, file in enumerate(names):
+        source = read_image(file, channels=codecs[0].channels, size=size)
+        key = jax.random.fold_in(jax.random.key(options.seed), number)
+        sources.append(source)
+        made.append(codecs[1].decode(translated(run, codecs[0].encode(source), key, **controls)))
+    meta = {**meta, "size": "kept" if size is None else size}
+    if place.kinds:
+        path = with_suffix(place.stem, ".png")
+        write_png(sheet(sources, made), path, meta={**meta, "sources": [file.name for file in names]})
+        return [path]
+    paths = []
+    for file, pixels in zip(names, made, strict=True):
+        paths.append(with_suffix(place.stem, f"_{file.stem}.png"))
+        write_png(pixels, paths[-1], meta={**meta, "source": file.name})
+    return paths
+
+
+def translated(run: Any, source: np.ndarray, key: Array, **controls: Any) -> np.ndarray:
+    """A picture [H, W, C'] of any size, in [-1, 1] -> [H, W, C]. What the network cannot halve often enough is mirrored
+    at the ends, and cut off again."""
+    height, width = source.shape[:2]
+    ends = [(0, -side % run.model.granule) for side in (height, width)]
+    padded = np.pad(source, [*ends, (0, 0)], mode="symmetric")
+    made = _translate(run.model, run.params, run.extra, jnp.asarray(padded)[None], key, **controls)
+    return np.asarray(made)[0, :height, :width]
+
+
+@functools.partial(jax.jit, static_argnums=0, static_argnames="way")
+def _translate(model: TranslationModel, params: Any, extra: Any, source: Array, key: Array, **controls: Any) -> Array:
+    return model.translate(params, extra, source, key, **controls)
+
+
+def sheet(sources: list[np.ndarray], made: list[np.ndarray]) -> np.ndarray:
+    """uint8 [H, W, C] of one size -> rows of sources, each above a row of what they became."""
+    channels, columns = made[0].shape[-1], min(ROW, len(made))
+    above, below = np.stack([recolour(source, channels) for source in sources]), np.stack(made)
+    fill = ((0, -len(made) % columns), (0, 0), (0, 0), (0, 0))
+    rows = [np.pad(x, fill, constant_values=255).reshape(-1, columns, *x.shape[1:]) for x in (above, below)]
+    return grid(np.stack(rows, axis=1).reshape(-1, *below.shape[1:]), columns=columns)
+
+
+def files_at(place: str, most: int | None) -> list[Path]:
+    """A picture, or those of a folder (the first ``most`` of them), of which no two would be written to one file."""
+    path = Path(place).expanduser()
+    if not path.exists():
+        raise UserError(f"--translate {place}: no such file or folder")
+    files = sorted(file for file in path.iterdir() if file.suffix.lower() in FILES) if path.is_dir() else [path]
+    if not files:
+        raise UserError(f"--translate {place}: no {', '.join(FILES)} in this folder")
+    stems = [file.stem for file in files]
+    if twice := next((stem for stem in stems if stems.count(stem) > 1), None):
+        raise UserError(f"--translate {place}: two pictures are called {twice}; rename one")
+    return files[:most]

@@ -1,0 +1,91 @@
+"""zoo-sample --translate, on tiny runs of pix2pix and of cyclegan."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from sample.__main__ import main
+from train.__main__ import main as zoo_train
+from zoo.codecs.images import read_png, write_png
+
+SIDE = 16
+
+
+@pytest.fixture(scope="module")
+def runs(tmp_path_factory) -> Path:
+    """The runs ``pix2pix`` (of a grey sketch) and ``cyclegan``; a folder ``mine`` of two pictures of other sizes."""
+    folder = tmp_path_factory.mktemp("translators")
+    rng = np.random.default_rng(0)
+    (folder / "mine").mkdir()
+    for name, shape in (("tree", (20, 30, 3)), ("lake", (16, 16, 3))):
+        write_png(rng.integers(0, 256, shape, np.uint8), folder / "mine" / f"{name}.png")
+    budget = ["--steps", "1", "--batch-size", "8", "--dispatch", "1", "--save-every", "1"]
+    shape = ["--model.width", "4", "--model.critic-layers", "1"]
+    for name, data, more in (("pix2pix", "sketch", []), ("cyclegan", "seasons", ["--model.blocks", "1"])):
+        words = [name, "--data", f"{data}?size={SIDE}", *budget, *shape, *more, "--out", str(folder / name)]
+        assert zoo_train(words) == 0
+    return folder
+
+
+def drawn(capsys, *words: object) -> list[Path]:
+    assert main([str(word) for word in words]) == 0
+    return [Path(line) for line in capsys.readouterr().out.splitlines()]
+
+
+def test_a_file_each_by_the_source_s_name(runs, tmp_path, capsys):
+    paths = drawn(capsys, runs / "pix2pix", "--translate", runs / "mine", "--out", tmp_path / "out")
+    assert [path.name.rpartition("_")[2] for path in paths] == ["lake.png", "tree.png"]
+    pixels, meta = read_png(paths[1])
+    assert pixels.shape == (SIDE, SIDE, 3)
+    assert meta["source"] == "tree.png" and meta["model"] == "pix2pix" and meta["size"] == SIDE
+    again = drawn(capsys, runs / "pix2pix", "--translate", runs / "mine", "--out", tmp_path / "again")
+    assert paths[0].read_bytes() == again[0].read_bytes()
+    (alone,) = drawn(capsys, runs / "pix2pix", "--translate", runs / "mine" / "lake.png", "--out", tmp_path / "one")
+    np.testing.assert_array_equal(read_png(alone)[0], read_png(paths[0])[0])
+
+
+@pytest.mark.parametrize("name", ["pix2pix", "cyclegan"])
+def test_sizes_are_kept_where_that_is_asked_for(runs, tmp_path, capsys, name):
+    paths = drawn(capsys, runs / name, "--translate", runs / "mine", "--keep-size", "--out", tmp_path)
+    assert [read_png(path)[0].shape for path in paths] == [(16, 16, 3), (20, 30, 3)]
+    assert read_png(paths[0])[1]["size"] == "kept"
+
+
+def test_one_sheet_of_sources_above_translations(runs, tmp_path, capsys):
+    (path,) = drawn(capsys, runs / "cyclegan", "--translate", runs / "mine", "--out", tmp_path / "sheet.png")
+    pixels, meta = read_png(path)
+    assert pixels.shape == (2 * (SIDE + 2) + 2, 2 * (SIDE + 2) + 2, 3)
+    assert meta["sources"] == ["lake.png", "tree.png"]
+    lake, _ = read_png(runs / "mine" / "lake.png")
+    np.testing.assert_array_equal(pixels[2 : 2 + SIDE, 2 : 2 + SIDE], lake)
+
+
+def test_back_is_another_translator(runs, tmp_path, capsys):
+    words = runs / "cyclegan", "--translate", runs / "mine" / "lake.png", "--out"
+    (forth,), (back,) = drawn(capsys, *words, tmp_path / "a"), drawn(capsys, *words, tmp_path / "b", "--back")
+    assert not np.array_equal(read_png(forth)[0], read_png(back)[0])
+
+
+def test_samples_are_translations_of_what_was_seen(runs, tmp_path, capsys):
+    (path,) = drawn(capsys, runs / "pix2pix", "-n", 4, "--out", tmp_path / "grid.png")
+    assert read_png(path)[0].shape == (2 * (SIDE + 2) + 2, 2 * (SIDE + 2) + 2, 3)
+
+
+@pytest.mark.parametrize(
+    ("name", "words", "why"),
+    [
+        ("pix2pix", ["--translate", "{0}/nothing"], "no such file or folder"),
+        ("pix2pix", ["--translate", "{0}/pix2pix/checkpoints"], "no .png, .jpg, .jpeg, .webp in this folder"),
+        ("pix2pix", ["--translate", "{0}/mine", "--back"], "pix2pix has learnt one direction only"),
+        ("pix2pix", ["--back"], "add --translate DIR"),
+        ("cyclegan", ["--translate", "{0}/mine", "--images"], "leave out --reconstruct, --interpolate and --images"),
+        ("cyclegan", ["--translate", "{0}/mine", "--keep-size", "--out", "{1}/a.png"], "let --out be a folder"),
+        ("cyclegan", ["--interpolate", "3"], "no latent space"),
+        ("cyclegan", ["--reconstruct", "{0}/mine"], "no encoder"),
+    ],
+)
+def test_one_line_says_what_would_mend_it(runs, tmp_path, capsys, name, words, why):
+    assert main([str(runs / name), *(word.format(runs, tmp_path) for word in words)]) == 2
+    error = capsys.readouterr().err
+    assert why in error and error.count("\n") == 1

@@ -1,0 +1,199 @@
+"""Networks that make pictures of pictures, the critic of their patches, and what trainings of them share."""
+
+from collections.abc import Callable
+from functools import partial
+from typing import Any
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+
+from zoo.losses import wide
+from zoo.model import Array
+from zoo.nn import compute_dtype
+from zoo.nn.conv import Conv, ConvTranspose
+
+NORMAL = nn.initializers.normal(0.02)
+ENLARGED = 286 / 256  # of what a picture is cropped from again, at random (Isola et al. 2017, section 6.2)
+SMALL = 128  # pixels a side up to which six residual blocks do (Zhu et al. 2017, section 7.1)
+
+
+class UNet(nn.Module):
+    """x [B, H, W, C] and a key -> [B, H, W, channels] in [-1, 1]: halved ``levels`` times and back, with
+    what each size has seen beside what comes up to it (Isola et al. 2017, arXiv:1611.07004, section 6.1.1).
+
+    Single pictures are normalised, in training and in use. The only noise is the dropout of the smallest layers on the
+    way up, in use too (section 3.2): of three at 256 pixels, as published, and of those of up to a 32nd of the
+    picture's size, or of one at least, at fewer.
+    """
+
+    channels: int
+    width: int
+    levels: int
+    dropout: float
+    dtype: str
+
+    @nn.compact
+    def __call__(self, x: Array, key: Array, *, train: bool) -> Array:
+        del train
+        dtype = compute_dtype(self.dtype)
+        down = partial(Conv, kernel_size=4, stride=2, kernel_init=NORMAL, dtype=dtype)
+        up = partial(ConvTranspose, kernel_size=4, stride=2, kernel_init=NORMAL, dtype=dtype)
+        norm = partial(nn.InstanceNorm, epsilon=1e-5, scale_init=lambda *args: 1 + NORMAL(*args), dtype=dtype)
+        levels, widths = self.levels, [self.width * min(2**level, 8) for level in range(self.levels)]
+        seen = []
+        for level, features in enumerate(widths):
+            bare = level in (0, levels - 1)  # at 1 x 1 a norm would leave nothing
+            x = down(features, use_bias=bare)(x if level == 0 else nn.leaky_relu(x, 0.2))
+            x = x if bare else norm()(x)
+            seen.append(x)
+        for level in range(levels - 2, -1, -1):
+            x = norm()(up(widths[level], use_bias=False)(nn.relu(x)))
+            depth = levels - 2 - level
+            if depth < max(min(levels - 5, 3), 1):
+                x = _dropped(x, self.dropout, jax.random.fold_in(key, depth))
+            x = jnp.concatenate([x, seen[level]], axis=-1)
+        return jnp.tanh(wide(up(self.channels)(nn.relu(x))))
+
+
+def _dropped(x: Array, rate: float, key: Array) -> Array:
+    """``rate`` of the elements of x are 0, and the others so much larger."""
+    kept = jax.random.bernoulli(key, 1 - rate, x.shape)
+    return jnp.where(kept, x / (1 - rate), 0).astype(x.dtype)
+
+
+class ResNetTranslator(nn.Module):
+    """x [B, H, W, C] -> [B, H, W, channels] in [-1, 1]: c7s1-64, d128, d256, R256 ..., u128, u64, c7s1-C, with
+    mirrored borders and single pictures normalised (Zhu et al. 2017, arXiv:1703.10593, section 7.2)."""
+
+    channels: int
+    width: int
+    blocks: int
+    dtype: str
+
+    @nn.compact
+    def __call__(self, x: Array) -> Array:
+        dtype = compute_dtype(self.dtype)
+        norm = partial(nn.InstanceNorm, epsilon=1e-5, use_bias=False, use_scale=False, dtype=dtype)
+        conv = partial(Conv, padding="VALID", use_bias=False, kernel_init=NORMAL, dtype=dtype)
+        x = nn.relu(norm()(conv(self.width, kernel_size=7)(mirrored(x, 3))))
+        halved = partial(Conv, stride=2, padding=1, use_bias=False, kernel_init=NORMAL, dtype=dtype)
+        for level in (1, 2):
+            x = nn.relu(norm()(halved(self.width * 2**level)(x)))
+        for _ in range(self.blocks):
+            y = nn.relu(norm()(conv(x.shape[-1])(mirrored(x, 1))))
+            x = x + norm()(conv(x.shape[-1])(mirrored(y, 1)))
+        doubled = partial(ConvTranspose, stride=2, padding=((1, 0), (1, 0)), use_bias=False, kernel_init=NORMAL)
+        for level in (1, 0):
+            x = nn.relu(norm()(doubled(self.width * 2**level, dtype=dtype)(x)))
+        last = Conv(self.channels, kernel_size=7, padding="VALID", kernel_init=NORMAL, dtype=dtype)
+        return jnp.tanh(wide(last(mirrored(x, 3))))
+
+
+def mirrored(x: Array, edge: int) -> Array:
+    """[B, H, W, C] with ``edge`` more pixels on every side, in which the picture is reflected."""
+    return jnp.pad(x, ((0, 0), (edge, edge), (edge, edge), (0, 0)), mode="reflect")
+
+
+class PatchCritic(nn.Module):
+    """x [B, H, W, C] -> logits [B, P]: of every patch of the picture whether it is real (Isola et al. 2017, section
+    6.1.2). ``layers`` that halve: with 3 a patch is of 70 x 70 pixels, with 2 of 34, with 1 of 16."""
+
+    width: int
+    layers: int
+    affine: bool
+    """Norms have a gain and a bias of their own."""
+    dtype: str
+
+    @nn.compact
+    def __call__(self, x: Array, *, train: bool) -> Array:
+        del train
+        dtype = compute_dtype(self.dtype)
+        conv = partial(Conv, kernel_size=4, padding=1, kernel_init=NORMAL, dtype=dtype)
+        norm = partial(nn.InstanceNorm, epsilon=1e-5, use_bias=self.affine, use_scale=self.affine, dtype=dtype)
+        norm = partial(norm, scale_init=lambda *args: 1 + NORMAL(*args))
+        x = nn.leaky_relu(conv(self.width, stride=2)(x), 0.2)
+        for level in range(1, self.layers + 1):
+            stride = 2 if level < self.layers else 1
+            x = conv(self.width * min(2**level, 8), stride=stride, use_bias=False)(x)
+            x = nn.leaky_relu(norm()(x), 0.2)
+        return wide(conv(1)(x)).reshape(len(x), -1)
+
+
+def patches(size: int, layers: int) -> int:
+    """Patches along a side that a `PatchCritic` looks at."""
+    return size // 2**layers - 2
+
+
+# ---- Training -------------------------------------------------------------------------------------------------------
+
+
+def jittered(pictures: tuple[Array, ...], key: Array) -> tuple[Array, ...]:
+    """Pictures [B, H, W, C] that belong together, enlarged, cropped to their size again and mirrored at random: each
+    example by a draw of its own, all of an example by the same (Isola et al. 2017, section 6.2)."""
+    count, side = pictures[0].shape[:2]
+    larger = round(side * ENLARGED)
+    corner, flip = jax.random.split(key)
+    corners = jax.random.randint(corner, (count, 2), 0, larger - side + 1)
+    flips = jax.random.bernoulli(flip, 0.5, (count,))
+
+    def one(picture: Array, corner: Array, flipped: Array) -> Array:
+        # Centres of the crop's pixels, in pixels of the picture before it was enlarged.
+        places = (jnp.arange(side)[None] + corner[:, None] + 0.5) * (side / larger) - 0.5
+        crop = between(between(picture, places[0]).swapaxes(0, 1), places[1])
+        return jnp.where(flipped, crop[::-1], crop).swapaxes(0, 1)
+
+    return tuple(jax.vmap(one)(x, corners, flips) for x in pictures)
+
+
+def between(x: Array, places: Array) -> Array:
+    """x [N, ...] at places [M] in 0 .. N - 1, linearly interpolated, and beyond its ends as at them: [M, ...]."""
+    places = jnp.clip(places, 0, len(x) - 1)
+    low = jnp.floor(places).astype(jnp.int32)
+    share = (places - low).reshape(-1, *[1] * (x.ndim - 1)).astype(x.dtype)
+    return x[low] * (1 - share) + x[jnp.minimum(low + 1, len(x) - 1)] * share
+
+
+def newest(kept: Array, fresh: Array) -> Array:
+    """The first ``len(kept)`` of the ``fresh`` examples and, behind them, of those ``kept``; in the latters' dtype."""
+    return jnp.concatenate([fresh.astype(kept.dtype), kept])[: len(kept)]
+
+
+def swapped(pool: Array, count: Array, fakes: Array, key: Array) -> tuple[Array, Array, Array]:
+    """Samples [B, ...] as a critic sees them, from a history of samples: the pool [N, ...] and how many are in it [].
+
+    While the pool fills, samples are kept and shown. Then each one is shown itself, or, half of the time, is kept in
+    the place of an older one that is shown instead (Shrivastava et al. 2017, arXiv:1612.07828, section 2.3; Zhu et al.
+    2017, section 4). Returns (what is shown [B, ...], the pool, the count).
+    """
+    size = len(pool)
+
+    def one(carry: Any, xs: Any) -> Any:
+        pool, count = carry
+        fake, key = xs
+        coin, place = jax.random.split(key)
+        full = count >= size
+        at = jnp.where(full, jax.random.randint(place, (), 0, size), jnp.minimum(count, size - 1))
+        old = pool[at]
+        keep = ~full | jax.random.bernoulli(coin)
+        shown = jnp.where(full & keep, old.astype(fake.dtype), fake)
+        pool = pool.at[at].set(jnp.where(keep, fake.astype(pool.dtype), old))
+        return (pool, jnp.minimum(count + 1, size)), shown
+
+    (pool, count), shown = jax.lax.scan(one, (pool, count), (fakes, jax.random.split(key, len(fakes))))
+    return shown, pool, count
+
+
+def at_once(network: Callable[[Array], Array], *batches: Array) -> list[Array]:
+    """What a network that looks at each example by itself makes of batches of one shape [B, ...], in one pass. Examples
+    are laid beside one another, so that each stays on its device."""
+    rows = len(batches[0])
+    together = jnp.stack(batches, axis=1)
+    made = network(together.reshape(-1, *together.shape[2:]))
+    made = made.reshape(rows, len(batches), *made.shape[1:])
+    return [made[:, i] for i in range(len(batches))]
+
+
+def mean_distance(a: Array, b: Array) -> Array:
+    """The mean absolute difference of each example, [B]."""
+    return jnp.mean(jnp.abs(wide(a) - wide(b)), axis=(1, 2, 3))
