@@ -8,18 +8,18 @@ import numpy as np
 
 from zoo.beam import beam_search
 from zoo.decoding import Sampler, generate, ragged
-from zoo.model import Array, Extra, Params, SequenceModel
+from zoo.model import Array, Decodes, Extra, Params
 from zoo.rules import Rule
 
 CHUNK = 64  # rows decoded at once
 
 
-def opening(model: SequenceModel) -> np.ndarray:
+def opening(model: Decodes) -> np.ndarray:
     """The prompt [1, ...] of a sample that begins from nothing."""
     return np.asarray(model.start(1))[0]
 
 
-def prompt_of(model: SequenceModel, codec: Any, thing: Any) -> np.ndarray:
+def prompt_of(model: Decodes, codec: Any, thing: Any) -> np.ndarray:
     """Text or notes as the model reads them in training, open at the end: [P] tokens, or [P, 88] frames behind the
     silent one that rolls begin with. A text without characters is `opening`."""
     row = np.asarray(codec.encode(thing))
@@ -39,7 +39,7 @@ def own_part(codec: Any, row: np.ndarray, *, prompted: bool) -> np.ndarray:
 
 
 def continued(
-    model: SequenceModel,
+    model: Decodes,
     params: Params,
     extra: Extra,
     key: Array,
@@ -71,7 +71,7 @@ def continued(
 
 
 def searched(
-    model: SequenceModel,
+    model: Decodes,
     params: Params,
     extra: Extra,
     prompts: Sequence[np.ndarray],

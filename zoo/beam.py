@@ -8,12 +8,12 @@ import jax.numpy as jnp
 
 from zoo.decoding import begin, repeated
 from zoo.errors import UserError
-from zoo.model import Array, Extra, Params, SequenceModel
+from zoo.model import Array, Decodes, Extra, Params
 from zoo.rules import Rule, apply_rules, read_token
 
 
 def beam_search(
-    model: SequenceModel,
+    model: Decodes,
     params: Params,
     extra: Extra,
     *,

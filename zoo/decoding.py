@@ -14,7 +14,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from zoo.errors import UserError
-from zoo.model import Array, Extra, Params, SequenceModel
+from zoo.model import Array, Decodes, Extra, Params, SequenceModel
 from zoo.rules import Rule, apply_rules, read_prompts, read_token
 
 # ---- Samplers -------------------------------------------------------------------------------------------------------
@@ -117,7 +117,7 @@ class SampledModel(SequenceModel, Protocol):
 
 
 def generate(
-    model: SequenceModel,
+    model: Decodes,
     params: Params,
     extra: Extra,
     key: Array,

@@ -5,16 +5,16 @@ from typing import Any
 
 import jax.numpy as jnp
 
-from zoo.model import Array, Carry, Extra, Params, SequenceModel
+from zoo.model import Array, Carry, Decodes, Extra, Params
 
 
 @dataclass(frozen=True)
 class Guided:
-    """A sequence model of its own: its logits are u + scale (c - u), where c knows the condition and u does not
+    """Decodes as a model of its own: its logits are u + scale (c - u), where c knows the condition and u does not
     (Sanchez et al. 2023, arXiv:2306.17806). ``scale`` 1 is the model as it is; more listens to the condition
     more."""
 
-    model: SequenceModel
+    model: Decodes
     scale: float = 1.5
 
     @property

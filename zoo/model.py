@@ -95,9 +95,8 @@ class TranslationModel(Model, Protocol):
         ...
 
 
-@runtime_checkable
-class SequenceModel(Model, Protocol):
-    """Models that decode from left to right.
+class Decodes(Protocol):
+    """What decoding from left to right asks of a model.
 
     A *token* is what one position holds: an int32 for token models, a float32 [88] frame for rolls. An *output* is what
     the model says of the next one: logits [V], or a head's parameters.
@@ -134,3 +133,8 @@ class SequenceModel(Model, Protocol):
     def start(self, n: int) -> Array:
         """[n, 1] tokens that a sample without a prompt begins with."""
         ...
+
+
+@runtime_checkable
+class SequenceModel(Model, Decodes, Protocol):
+    """Models that decode from left to right."""

@@ -71,7 +71,8 @@ class ViT:
 
     def apply(self, params: Params, images: Array, **controls: Any) -> tuple[Array, Array]:
         """Images [B, H, W, C] in [-1, 1] -> (logits [B, classes], features [B, D])."""
-        return self.network.apply({"params": params[PLAYER]}, images, **controls)
+        network: Any = self.network
+        return network.apply({"params": params[PLAYER]}, images, **controls)
 
     def logits(self, params: Params, images: Array) -> Array:
         """Images [B, H, W, C] in [-1, 1] -> [B, classes]."""
