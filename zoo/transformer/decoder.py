@@ -11,7 +11,7 @@ from zoo.model import Array, Batch, Carry, Extra, Params
 from zoo.nn.attention import cached_attention, causal_attention, full_attention, sinusoids, write_row
 from zoo.nn.norm import LayerNorm
 
-Activation = Literal["gelu", "relu"]
+Activation = Literal["gelu", "exact-gelu", "relu"]
 Placing = Literal["learned", "sines", "relative"]
 
 
@@ -28,7 +28,7 @@ class Block(nn.Module):
     distances: int | None = None
     """How far relative attention reaches; None for attention that knows no distance."""
     activation: Activation = "gelu"
-    """Of the MLP: GPT-2's tanh form of the GELU, or the ReLU of Vaswani et al. 2017."""
+    """Of the MLP: the GELU in GPT-2's tanh form or exact, or the ReLU of Vaswani et al. 2017."""
 
     def setup(self):
         small = nn.initializers.normal(0.02)
@@ -71,7 +71,9 @@ class Block(nn.Module):
 
     def mlp(self, x: Array) -> Array:
         hidden = self.expand(self.norm_2(x))
-        return self.contract(nn.relu(hidden) if self.activation == "relu" else nn.gelu(hidden, approximate=True))
+        if self.activation == "relu":
+            return self.contract(nn.relu(hidden))
+        return self.contract(nn.gelu(hidden, approximate=self.activation == "gelu"))
 
 
 class Decoder(nn.Module):
