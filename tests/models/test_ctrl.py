@@ -33,7 +33,7 @@ def written_out(tree, tokens):
         x = x - x.mean(-1, keepdims=True)
         return x / np.sqrt((x**2).mean(-1, keepdims=True) + 1e-6) * layer["scale"] + layer["bias"]
 
-    x = tree["tokens"]["embedding"][tokens]
+    x = 4 * tree["tokens"]["embedding"][tokens]  # the root of the width
     for time in range(len(tokens)):
         for at in range(8):
             angle = time / 10000 ** (2 * at / 16)

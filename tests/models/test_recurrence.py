@@ -1,12 +1,15 @@
 """What is written out by hand in the recurrent and dense layers, against JAX's own derivatives."""
 
+from functools import partial
+
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from zoo.nn.cells import gru_step, rnn_step
 from zoo.nn.dense import rows_by_matrix
-from zoo.nn.recurrence import lstm_scan, lstm_step
+from zoo.nn.recurrence import lstm_scan, lstm_step, scan_cells
 
 T, B, H = 5, 2, 3
 
@@ -51,6 +54,32 @@ def test_derivatives_of_the_scan_are_those_of_its_steps():
         )
 
     agree(*jax.jit(lambda: (answers(lstm_scan), answers(plainly)))(), tolerance=5e-5)
+
+
+@pytest.mark.parametrize(("step", "gates"), [(gru_step, 3), (rnn_step, 1)])
+def test_derivatives_of_other_cells_are_those_of_their_steps(step, gates):
+    def scanned(inputs, recurrent, bias, state):
+        def body(state, entering):
+            state = step(state, entering, state @ recurrent + bias[None])
+            return state, state
+
+        state, hidden = jax.lax.scan(body, state, inputs)
+        return hidden, state
+
+    rng = np.random.default_rng(0)
+    normal = lambda *shape: jnp.asarray(rng.normal(size=shape), jnp.float32)
+    draw = lambda: (normal(T, B, gates * H), normal(H, gates * H), normal(gates * H), normal(B, H))
+    arguments, along = draw(), draw()
+
+    def answers(scan):
+        of = lambda arguments: jnp.sum(jnp.sin(scan(*arguments)[0])) + jnp.sum(scan(*arguments)[1] ** 2)
+        inner = lambda arguments: jax.tree.reduce(jnp.add, jax.tree.map(jnp.vdot, jax.grad(of)(arguments), along))
+        return jax.value_and_grad(of)(arguments), jax.jvp(of, (arguments,), (along,)), jax.grad(inner)(arguments)
+
+    agree(*jax.jit(lambda: (answers(partial(scan_cells, step)), answers(scanned)))(), tolerance=5e-5)
+    narrow = jax.tree.map(lambda x: x.astype(jnp.bfloat16), arguments[:3])
+    hidden, end = scan_cells(step, *narrow, arguments[3])
+    assert hidden.dtype == jnp.bfloat16 and end.dtype == jnp.float32
 
 
 def test_a_population_of_scans_is_its_members():

@@ -7,6 +7,8 @@ import pytest
 from scipy.special import log_softmax, softmax
 from tiny import random_batch, random_like, tiny
 
+from zoo.errors import UserError
+
 
 @pytest.fixture(scope="module")
 def net():
@@ -55,3 +57,15 @@ def test_logits_features_and_loss_are_those_of_the_formulas(net):
     assert float(found["nll"][0]) == pytest.approx(-log_p[np.arange(5), batch["label"]].sum(), rel=1e-3)
     right = (logits.argmax(-1) == batch["label"]).sum()
     assert int(found["accuracy"][0]) == right and float(metrics["accuracy"]) == pytest.approx(right / 5)
+
+
+def test_pictures_that_it_is_sure_of(net):
+    model, params, _ = net
+    images = model.sample(params, {}, jax.random.key(0), 6)
+    assert images.shape == (6, 8, 8, 3) and np.abs(images).max() <= 1
+    wanted = lambda images: np.asarray(model.logits(params, images))[np.arange(6), np.arange(6) % 3]
+    assert np.all(wanted(images) > wanted(0.1 * jax.random.normal(jax.random.key(1), images.shape)))
+    swapped = np.asarray(model.logits(params, jnp.roll(images, 1, axis=0)))[np.arange(6), np.arange(6) % 3]
+    assert np.all(wanted(images) > swapped)  # another class's picture
+    with pytest.raises(UserError, match="does not divide pictures of 8"):
+        tiny("vit", patch=3)

@@ -1,6 +1,5 @@
 """Recurrent layers beside the LSTM's, and stacks of any of them."""
 
-from collections.abc import Callable
 from typing import Any, Literal
 
 import flax.linen as nn
@@ -11,7 +10,7 @@ from flax.linen.dtypes import promote_dtype
 from zoo.model import Array
 from zoo.nn.columns import add_bias
 from zoo.nn.dense import rows_by_matrix
-from zoo.nn.recurrence import LSTMLayer, orthogonal_gates
+from zoo.nn.recurrence import LSTMLayer, Step, orthogonal_gates, product, scan_cells
 
 Cell = Literal["lstm", "gru", "rnn"]
 State = Any  # of one layer: cell and hidden of an LSTM, hidden of the others; each [B, H]
@@ -39,13 +38,17 @@ class GRULayer(nn.Module):
         dtype = jnp.dtype(self.dtype)
         x, kernel, recurrent, bias, candidate = promote_dtype(x, kernel, recurrent, bias, candidate, dtype=dtype)
 
-        def step(hidden: Array, inputs: Array) -> Array:
-            products = hidden.astype(recurrent.dtype) @ recurrent
-            r, z = jnp.split(jax.nn.sigmoid(inputs[:, : 2 * width] + products[:, : 2 * width]), 2, axis=-1)
-            new = jnp.tanh(inputs[:, 2 * width :] + r * (products[:, 2 * width :] + candidate[None, :]))
-            return hidden + (1 - z) * (new - hidden)  # a sum over time: as wide as the state
+        entering = add_bias(rows_by_matrix(x, kernel), bias)
+        inside = jnp.concatenate([jnp.zeros(2 * width, candidate.dtype), candidate])
+        return recur(gru_step, entering, recurrent, inside, state, lengths)
 
-        return recur(step, add_bias(rows_by_matrix(x, kernel), bias), state, lengths)
+
+def gru_step(state: Array, entering: Array, through: Array) -> Array:
+    """One update: state [B, H], x W + b and h U + c [B, 3 H] -> state, as wide as it is: it is a sum over time."""
+    width = state.shape[-1]
+    r, z = jnp.split(jax.nn.sigmoid(entering[:, : 2 * width] + through[:, : 2 * width]), 2, axis=-1)
+    new = jnp.tanh(entering[:, 2 * width :] + r * through[:, 2 * width :])
+    return state + (1 - z) * (new - state)
 
 
 class RNNLayer(nn.Module):
@@ -62,29 +65,32 @@ class RNNLayer(nn.Module):
         bias = self.param("bias", nn.initializers.zeros, (self.width,))
         x, kernel, recurrent, bias = promote_dtype(x, kernel, recurrent, bias, dtype=jnp.dtype(self.dtype))
 
-        def step(hidden: Array, inputs: Array) -> Array:
-            return jnp.tanh(inputs + hidden.astype(recurrent.dtype) @ recurrent)
+        return recur(rnn_step, add_bias(rows_by_matrix(x, kernel), bias), recurrent, None, state, lengths)
 
-        return recur(step, add_bias(rows_by_matrix(x, kernel), bias), state, lengths)
+
+def rnn_step(state: Array, entering: Array, through: Array) -> Array:
+    """One update: x W + b and h U [B, H] -> state."""
+    del state
+    return jnp.tanh(entering + through)
 
 
 def recur(
-    step: Callable[[Array, Array], Array], inputs: Array, state: Array, lengths: Array | None
+    step: Step, inputs: Array, recurrent: Array, bias: Array | None, state: Array, lengths: Array | None
 ) -> tuple[Array, Array]:
-    """Scans ``step`` (state [B, H], what enters [B, G]) -> state over inputs [B, T, G]: the product with what enters is
-    done for all steps before, so that only what depends on the step before is left.
-
-    Returns hidden [B, T, H] in the inputs' dtype, and the state after each row's ``lengths[b]`` steps (T).
-    """
+    """`zoo.nn.recurrence.scan_cells` of inputs [B, T, G] -> hidden [B, T, H], and the state after each row's
+    ``lengths[b]`` steps (T)."""
+    inputs = jnp.swapaxes(inputs, 0, 1)
+    if lengths is None:
+        hidden, state = scan_cells(step, inputs, recurrent, bias, state)
+        return jnp.swapaxes(hidden, 0, 1), state
 
     def body(state: Array, xs: tuple[Array, Array]) -> tuple[Array, Array]:
         entering, time = xs
-        new = step(state, entering).astype(state.dtype)
-        if lengths is not None:
-            new = jnp.where((time < lengths)[:, None], new, state)
+        new = step(state, entering, product(state, recurrent, bias)).astype(state.dtype)
+        new = jnp.where((time < lengths)[:, None], new, state)
         return new, new.astype(inputs.dtype)
 
-    state, hidden = jax.lax.scan(body, state, (jnp.swapaxes(inputs, 0, 1), jnp.arange(inputs.shape[1])))
+    state, hidden = jax.lax.scan(body, state, (inputs, jnp.arange(inputs.shape[0])))
     return jnp.swapaxes(hidden, 0, 1), state
 
 

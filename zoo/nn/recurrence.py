@@ -1,4 +1,11 @@
-"""The LSTM layer over whole sequences, with the input product hoisted out of the scan."""
+"""Recurrence over whole sequences: what does not depend on the step before is done for all steps at once.
+
+That is the product with what enters, and backwards the recurrent kernel's gradient: left inside the loop, it would be
+as many small products, and on several devices as many sums over all of them.
+"""
+
+from collections.abc import Callable
+from functools import partial
 
 import flax.linen as nn
 import jax
@@ -78,6 +85,58 @@ def _lstm_scan_jvp(primals: tuple, tangents: tuple) -> tuple:
         return state_dot, state_dot[1]
 
     end_dot, hidden_dot = jax.lax.scan(linear, start_dot, (fixed, by_gates, by_cell, f))
+    return (hidden, end), (hidden_dot, end_dot)
+
+
+Step = Callable[[Array, Array, Array], Array]
+
+
+@partial(jax.custom_jvp, nondiff_argnums=(0,))
+def scan_cells(step: Step, inputs: Array, recurrent: Array, bias: Array | None, state: Array) -> tuple[Array, Array]:
+    """All steps of a layer whose state is its hidden vector: inputs [T, B, G], recurrent [H, P], bias [P] or None,
+    state [B, H] -> hidden [T, B, H] of the inputs' dtype, the state at the end.
+
+    ``step`` (state [B, H], what enters [B, G], state @ recurrent + bias [B, P]) -> state, element by element. The
+    derivative is plain JAX, as that of `lstm_scan` is.
+    """
+
+    def body(state: Array, entering: Array) -> tuple[Array, Array]:
+        new = step(state, entering, product(state, recurrent, bias)).astype(state.dtype)
+        return new, new.astype(inputs.dtype)
+
+    state, hidden = jax.lax.scan(body, state, inputs)
+    return hidden, state
+
+
+def product(state: Array, recurrent: Array, bias: Array | None) -> Array:
+    """state [..., H] @ recurrent [H, P] + bias [P], in the kernel's dtype."""
+    return add_bias(state.astype(recurrent.dtype) @ recurrent, bias)
+
+
+@scan_cells.defjvp
+def _scan_cells_jvp(step: Step, primals: tuple, tangents: tuple) -> tuple:
+    inputs, recurrent, bias, start = primals
+    inputs_dot, recurrent_dot, bias_dot, start_dot = tangents
+
+    def body(state: Array, entering: Array) -> tuple[Array, tuple[Array, Array, Array]]:
+        through = product(state, recurrent, bias)
+        new = step(state, entering, through).astype(state.dtype)
+        return new, (new.astype(inputs.dtype), state, through)
+
+    end, (hidden, before, through) = jax.lax.scan(body, start, inputs)
+    fixed = rows_by_matrix(before.astype(recurrent.dtype), recurrent_dot)
+    fixed = fixed if bias is None else add_bias(fixed, bias_dot)
+    # Backwards, the loop multiplies by the transpose: it should lie in memory as such.
+    transposed = jax.lax.optimization_barrier(recurrent.T)
+
+    def linear(state_dot: Array, xs: tuple[Array, ...]) -> tuple[Array, Array]:
+        *at, inputs_dot, fixed = xs
+        through_dot = jax.lax.dot_general(state_dot.astype(fixed.dtype), transposed, (((1,), (1,)), ((), ())))
+        _, new_dot = jax.jvp(step, tuple(at), (state_dot, inputs_dot, fixed + through_dot))
+        new_dot = new_dot.astype(state_dot.dtype)
+        return new_dot, new_dot.astype(inputs_dot.dtype)
+
+    end_dot, hidden_dot = jax.lax.scan(linear, start_dot, (before, inputs, through, inputs_dot, fixed))
     return (hidden, end), (hidden_dot, end_dot)
 
 

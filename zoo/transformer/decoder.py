@@ -12,7 +12,7 @@ from zoo.nn.attention import cached_attention, causal_attention, full_attention,
 from zoo.nn.dense import Dense
 from zoo.nn.norm import LayerNorm
 
-Activation = Literal["gelu", "relu"]
+Activation = Literal["gelu", "exact-gelu", "relu"]
 Placing = Literal["learned", "sines", "relative"]
 
 
@@ -29,7 +29,7 @@ class Block(nn.Module):
     distances: int | None = None
     """How far relative attention reaches; None for attention that knows no distance."""
     activation: Activation = "gelu"
-    """Of the MLP: GPT-2's tanh form of the GELU, or the ReLU of Vaswani et al. 2017."""
+    """Of the MLP: the GELU in GPT-2's tanh form or exact, or the ReLU of Vaswani et al. 2017."""
 
     def setup(self):
         small = nn.initializers.normal(0.02)
@@ -72,7 +72,9 @@ class Block(nn.Module):
 
     def mlp(self, x: Array) -> Array:
         hidden = self.expand(self.norm_2(x))
-        return self.contract(nn.relu(hidden) if self.activation == "relu" else nn.gelu(hidden, approximate=True))
+        if self.activation == "relu":
+            return self.contract(nn.relu(hidden))
+        return self.contract(nn.gelu(hidden, approximate=self.activation == "gelu"))
 
 
 class Decoder(nn.Module):
@@ -97,7 +99,9 @@ class Decoder(nn.Module):
     def setup(self):
         dtype = jnp.dtype(self.dtype)
         small, tiny = nn.initializers.normal(0.02), nn.initializers.normal(0.01)
-        self.tokens = nn.Embed(self.vocabulary, self.width, embedding_init=small, dtype=dtype)
+        # Sines have an amplitude of 1, and so have the tokens beside them (Vaswani et al. 2017, section 3.4).
+        begun = nn.initializers.normal(self.width**-0.5) if self.placing == "sines" else small
+        self.tokens = nn.Embed(self.vocabulary, self.width, embedding_init=begun, dtype=dtype)
         if self.placing == "learned":
             self.positions = nn.Embed(self.context, self.width, embedding_init=tiny, dtype=dtype)
         self.drop = nn.Dropout(self.dropout)
@@ -121,7 +125,7 @@ class Decoder(nn.Module):
         """tokens [...] at the positions ``times``, of a shape that broadcasts to theirs -> x [..., D]."""
         x = self.tokens(tokens)
         if self.placing == "sines":
-            return x + jnp.asarray(sinusoids(self.context, self.width), x.dtype)[times]
+            return x * self.width**0.5 + jnp.asarray(sinusoids(self.context, self.width), x.dtype)[times]
         return x if self.placing == "relative" else x + self.positions(times)
 
     def stack(self, tokens: Array, *, train: bool) -> tuple[Array, tuple[Array, ...], tuple[Array, ...]]:

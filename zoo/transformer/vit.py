@@ -13,10 +13,10 @@ from zoo.model import Array, Batch, Extra, Metrics, Params, Phase
 from zoo.nn.dense import Dense
 from zoo.nn.norm import LayerNorm
 from zoo.tokens import DROPOUT
-from zoo.transformer.decoder import Block, check_heads
+from zoo.transformer.decoder import Activation, Block, check_heads
 
 PLAYER = "vit"
-STEPS, RATE, DECAY, SHIFT = 64, 0.2, 0.02, 2  # of pictures that are sought
+STEPS, RATE, DECAY = 64, 0.1, 0.02  # of pictures that are sought
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -35,6 +35,10 @@ class ViT:
     """D."""
     inner: int | None = None
     """Units between the two layers of a block's MLP; None: four times ``width``."""
+    activation: Activation = "gelu"
+    """Of the MLPs."""
+    epsilon: float = 1e-6
+    """Of the norms; weights from elsewhere may want 1e-12."""
     dropout: float = 0.1
     smoothing: float = 0.1
     """Of the labels: this much of the probability goes to all classes alike (Szegedy et al. 2016)."""
@@ -54,7 +58,8 @@ class ViT:
     def network(self) -> "Network":
         return Network(
             classes=self.classes, patch=self.patch, layers=self.layers, heads=self.heads, width=self.width,
-            inner=self.inner or 4 * self.width, dropout=self.dropout, dtype=self.dtype,
+            inner=self.inner or 4 * self.width, activation=self.activation, epsilon=self.epsilon,
+            dropout=self.dropout, dtype=self.dtype,
         )  # fmt: skip
 
     def init(self, key: Array, batch: Batch | None = None) -> tuple[Params, Extra]:
@@ -109,13 +114,13 @@ class ViT:
         instead of samples: gradient ascent on the class's logit from noise, with a decay and under small shifts
         (Simonyan et al. 2014, arXiv:1312.6034, section 2)."""
         del extra
-        wanted = jnp.arange(n) % self.classes
+        wanted, most = jnp.arange(n) % self.classes, self.image_size // 16
 
         def score(images: Array) -> Array:
             return jnp.sum(jnp.take_along_axis(self.logits(params, images), wanted[:, None], axis=1))
 
         def climb(images: Array, index: Array) -> tuple[Array, None]:
-            shift = jax.random.randint(jax.random.fold_in(key, index), (2,), -SHIFT, SHIFT + 1)
+            shift = jax.random.randint(jax.random.fold_in(key, index), (2,), -most, most + 1)
             slope = jax.grad(lambda x: score(jnp.roll(x, shift, axis=(1, 2))))(images)
             size = jnp.sqrt(jnp.mean(jnp.square(slope), axis=(1, 2, 3), keepdims=True))
             return jnp.clip((1 - DECAY) * images + RATE * slope / (size + 1e-8), -1, 1), None
@@ -132,6 +137,8 @@ class Network(nn.Module):
     heads: int
     width: int
     inner: int
+    activation: Activation
+    epsilon: float
     dropout: float
     dtype: str
 
@@ -150,9 +157,10 @@ class Network(nn.Module):
         every = jnp.full(rows, x.shape[1])
         for index in range(self.layers):
             block = Block(
-                layers=self.layers, heads=self.heads, width=self.width, inner=self.inner, epsilon=1e-6,
-                dropout=self.dropout, dtype=self.dtype, name=f"blocks_{index}",
+                layers=self.layers, heads=self.heads, width=self.width, inner=self.inner,
+                epsilon=self.epsilon, dropout=self.dropout, dtype=self.dtype, activation=self.activation,
+                name=f"blocks_{index}",
             )  # fmt: skip
             x = block(x, every, train=train)[0]
-        features = LayerNorm(dtype=dtype, name="norm")(x[:, 0])
+        features = LayerNorm(epsilon=self.epsilon, dtype=dtype, name="norm")(x[:, 0])
         return Dense(self.classes, dtype=dtype, name="head")(features), features
