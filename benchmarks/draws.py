@@ -34,7 +34,7 @@ def of_stylegan2(model: Any, phase: str, key: jax.Array, n: int) -> Draws:
         key, n = jax.random.fold_in(key, stylegan2.PATH), max(n // model.path_shrink, 1)
         shape = model.batch_spec(n)["image"].shape
         return mixed(model, key, n) | {
-            "picture": jax.random.normal(jax.random.fold_in(key, stylegan2.SECOND + 1), shape)
+            "picture": jax.random.normal(jax.random.fold_in(key, stylegan2.SECOND + 1), shape, jnp.float32)
         }
     purpose = {"critic": adversarial.CRITIC_LATENTS, "generator": adversarial.GENERATOR_LATENTS}[phase]
     return mixed(model, jax.random.fold_in(key, purpose), n)
@@ -50,7 +50,8 @@ def mixed(model: Any, key: jax.Array, n: int) -> Draws:
         "second": model.latents(jax.random.fold_in(key, stylegan2.SECOND), n),
         "cut": jnp.where(jax.random.uniform(chosen, (n,)) < model.mixing, cut, count),
         "noise": [
-            jax.random.normal(jax.random.fold_in(noise, layer), (n, side, side, 1)) for layer, side in enumerate(sides)
+            jax.random.normal(jax.random.fold_in(noise, layer), (n, side, side, 1), jnp.float32)
+            for layer, side in enumerate(sides)
         ],
     }
 

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from benchmarks.twins.weights import dense, embedding, layer_norm, tensor
+from benchmarks.twins.weights import dense, embedding, layer_norm, tensor, wide
 
 EPSILON = 1e-6  # as zoo.nn.norm has it
 
@@ -126,7 +126,7 @@ class GPT:
     def gpt_loss(self, batch: Mapping[str, Tensor], draws: Mapping[str, Tensor]) -> Tensor:
         """Whole windows: every position counts."""
         logits = self.modules[self.model.player](batch["tokens"][:, :-1])
-        return F.cross_entropy(logits.flatten(0, 1).float(), batch["tokens"][:, 1:].flatten())
+        return F.cross_entropy(wide(logits.flatten(0, 1)), batch["tokens"][:, 1:].flatten())
 
     music_transformer_loss = gpt_loss
 

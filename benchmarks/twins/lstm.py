@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from benchmarks.twins.weights import dense, embedding, tensor
+from benchmarks.twins.weights import dense, embedding, tensor, wide
 
 
 class Network(nn.Module):
@@ -49,7 +49,7 @@ class LSTM:
     def lstm_loss(self, batch: Mapping[str, Tensor], draws: Mapping[str, Tensor]) -> Tensor:
         """Whole windows: every position counts."""
         logits, _ = self.modules["lstm"](batch["tokens"][:, :-1])
-        return F.cross_entropy(logits.flatten(0, 1).float(), batch["tokens"][:, 1:].flatten())
+        return F.cross_entropy(wide(logits.flatten(0, 1)), batch["tokens"][:, 1:].flatten())
 
     def decode(self, n: int, length: int, device: torch.device, draw: Any = None) -> Tensor:
         """``length`` tokens a row after the start token; ``draw`` is `Network.draw` compiled."""

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from benchmarks.twins.weights import chw, tensor
+from benchmarks.twins.weights import chw, tensor, wide
 
 Tree = Mapping[str, Any]
 TAPS = 0.125, 0.375, 0.375, 0.125
@@ -132,7 +132,7 @@ class ToPicture(nn.Module):
     def forward(self, x: Tensor, w: Tensor) -> Tensor:
         weight = self.weight * (self.style(w) * self.scale)[:, None]
         y = torch.matmul(weight, x.flatten(2)).unflatten(2, x.shape[2:])
-        return y.float() + self.bias[:, None, None]
+        return wide(y) + self.bias[:, None, None]
 
 
 class Generator(nn.Module):
@@ -164,7 +164,7 @@ class Generator(nn.Module):
         x = z * torch.rsqrt(z.square().mean(1, keepdim=True) + 1e-8)
         for layer in self.mapping:
             x = activate(layer(x))
-        return x.float()
+        return wide(x)
 
     def forward(self, styles: Tensor, noise: list[Tensor]) -> Tensor:
         """styles [B, L, W] -> pictures [B, C, H, W]: the sum of what each size adds to the smaller one, enlarged."""
@@ -215,12 +215,12 @@ class Critic(nn.Module):
             x = block(x)
         x = x if self.group is None else self.with_spread(x)
         x = activate(self.dense(activate(self.conv(x)).flatten(1)))
-        return self.last(x)[:, 0].float()
+        return wide(self.last(x)[:, 0])
 
     def with_spread(self, x: Tensor) -> Tensor:
         """The standard deviation over every group of pictures, as a channel more."""
         count = next(size for size in range(min(self.group, len(x)), 0, -1) if len(x) % size == 0)
-        spread = x.float().reshape(count, -1, *x.shape[1:]).var(0, correction=0).add(1e-8).sqrt().mean((1, 2, 3))
+        spread = wide(x).reshape(count, -1, *x.shape[1:]).var(0, correction=0).add(1e-8).sqrt().mean((1, 2, 3))
         plane = spread.repeat(count)[:, None, None, None].to(x.dtype)
         return torch.cat([x, plane.expand(-1, 1, *x.shape[2:])], 1)
 
@@ -278,7 +278,7 @@ class StyleGAN2:
         """R1."""
         real = batch["image"].detach().requires_grad_()
         (slope,) = torch.autograd.grad(self.modules["critic"](real).sum(), real, create_graph=True)
-        squared = slope.float().square().flatten(1).sum(1)
+        squared = wide(slope).square().flatten(1).sum(1)
         return self.model.penalty_every * self.model.r1 * squared.mean() / 2
 
     def generator_loss(self, batch: Mapping[str, Tensor], draws: Mapping[str, Any]) -> Tensor:
@@ -293,7 +293,7 @@ class StyleGAN2:
         styles, _ = self.mixed(draws)
         along = (generator(styles, draws["noise"]) * draws["picture"]).sum() / self.model.image_size
         (slope,) = torch.autograd.grad(along, styles, create_graph=True)
-        lengths = slope.float().square().sum(2).mean(1).clamp(min=1e-12).sqrt()
+        lengths = wide(slope).square().sum(2).mean(1).clamp(min=1e-12).sqrt()
         with torch.no_grad():
             generator.mean_length.lerp_(lengths.mean(), PATH)
         penalty = (lengths - generator.mean_length).square().mean()

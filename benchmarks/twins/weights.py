@@ -14,6 +14,11 @@ def tensor(leaf: Any) -> Tensor:
     return torch.tensor(np.asarray(leaf))
 
 
+def wide(x: Tensor) -> Tensor:
+    """x in float32 at least, as losses and pictures are formed whatever the compute dtype."""
+    return x.to(torch.promote_types(x.dtype, torch.float32))
+
+
 def bias(layer: Any, tree: Tree) -> None:
     if "bias" in tree:
         layer.bias.data.copy_(tensor(tree["bias"]))

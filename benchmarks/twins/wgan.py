@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from benchmarks.twins.weights import chw, conv, dense, norm
+from benchmarks.twins.weights import chw, conv, dense, norm, wide
 
 Tree = Mapping[str, Any]
 
@@ -57,7 +57,7 @@ class Generator(nn.Module):
         x = self.start(latent).view(-1, self.channels, 4, 4)
         for block in self.blocks:
             x = block(x)
-        return torch.tanh(self.last(F.relu(self.norm(x))).float())
+        return torch.tanh(wide(self.last(F.relu(self.norm(x)))))
 
 
 class Critic(nn.Module):
@@ -72,7 +72,7 @@ class Critic(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         for block in self.blocks:
             x = block(x)
-        return self.last(F.relu(x).float().sum((2, 3)))[:, 0].float()
+        return wide(self.last(wide(F.relu(x)).sum((2, 3)))[:, 0])
 
 
 def enlarged(x: Tensor) -> Tensor:
@@ -118,7 +118,7 @@ class WGAN:
     def penalty(self, real: Tensor, fake: Tensor, share: Tensor) -> Tensor:
         between = (share * real + (1 - share) * fake).requires_grad_()
         (slope,) = torch.autograd.grad(self.modules["critic"](between).sum(), between, create_graph=True)
-        squared = slope.float().square().flatten(1).sum(1)
+        squared = wide(slope).square().flatten(1).sum(1)
         return (squared.clamp(min=1e-12).sqrt() - 1).square().mean()
 
     def generator_loss(self, batch: Mapping[str, Tensor], draws: Mapping[str, Tensor]) -> Tensor:
