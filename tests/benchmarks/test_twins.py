@@ -35,7 +35,7 @@ def test_sides_that_differ_in_float32_have_to_be_one_function_in_float64(monkeyp
     agree.check(workload)  # what is left is rounding
     monkeypatch.setattr(gpt, "EPSILON", 1.01 * gpt.EPSILON)
     monkeypatch.setattr(agree, "TOLERANCE", 1e-8)
-    with pytest.raises(UserError, match="tiny: gpt/gradient differs from PyTorch's by .* in float64"):
+    with pytest.raises(UserError, match=r"tiny: gpt/gradient differs from PyTorch's by .* in float64"):
         agree.check(workload)
 
 

@@ -62,15 +62,19 @@ class RNNNADE:
     def frame_nats(self, params: Params, roll: Array, key: Array | None = None) -> Array:
         """Nats [B, T] of each frame given those before it; with dropout where there is a ``key``."""
         output, head = self.logits(params, delayed(roll), key), params[self.player]
+        # Each row has weights of its own inside the loop: their gradients are summed over rows, hence over devices,
+        # once after it and not at every key.
+        each = lambda weights: jnp.broadcast_to(weights[:, None], (KEYS, len(roll), self.hidden))
 
         def one(hidden: Array, xs: tuple[Array, ...]) -> tuple[Array, Array]:
-            bias, on, below, above = xs  # of one key: [B, T] twice, [M] twice
-            logit = bias + wide(jax.nn.sigmoid(hidden).astype(output.dtype) @ above.astype(output.dtype))
-            return hidden + on[..., None] * below[None, None], bernoulli_nll(logit, on)
+            bias, on, below, above = xs  # of one key: [B, T] twice, [B, M] twice
+            through = jnp.einsum("btm,bm->bt", jax.nn.sigmoid(hidden).astype(output.dtype), above.astype(output.dtype))
+            return hidden + on[..., None] * below[:, None], bernoulli_nll(bias + wide(through), on)
 
         bias, hidden = jnp.split(wide(output), [KEYS], axis=-1)
         first = lambda x: jnp.moveaxis(x, -1, 0)
-        return jnp.sum(jax.lax.scan(one, hidden, (first(bias), first(roll), head["below"], head["above"]))[1], axis=0)
+        xs = first(bias), first(roll), each(head["below"]), each(head["above"])
+        return jnp.sum(jax.lax.scan(one, hidden, xs)[1], axis=0)
 
     def emit(self, params: Params, output: Array, key: Array, sampler: Sampler) -> Array:
         """A frame [88], key after key: on where its logit is positive, or a Bernoulli draw at the sampler's
