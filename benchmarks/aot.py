@@ -21,6 +21,7 @@ from zoo.errors import UserError
 # For a machine without TPUs: libtpu must not look for one, and JAX must compute on the CPU.
 os.environ.setdefault("TPU_SKIP_MDS_QUERY", "1")
 os.environ.setdefault("JAX_PLATFORMS", "cpu")
+os.environ.setdefault("ALLOW_MULTIPLE_LIBTPU_LOAD", "1")  # it only compiles: several topologies may at once
 
 
 @dataclass(frozen=True)

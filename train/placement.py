@@ -152,7 +152,8 @@ def spread(learner: Learner, placement: Placement, members: int | None = None) -
 
 
 def with_split_noise(loss: Loss, split: NamedSharding) -> Loss:
-    """``loss``, but random numbers that it draws for every example of the batch are drawn where the example is.
+    """``loss``, but random numbers that it draws for every example of the batch, or for one in k, are drawn where the
+    example is.
 
     A batch brings its split along; noise has none, so that XLA might have every device compute all that depends on
     noise alone, as all of a generator's work does. This changes where numbers are and not what they are.
@@ -168,15 +169,17 @@ def with_split_noise(loss: Loss, split: NamedSharding) -> Loss:
 
 
 def noise_placed(program: core.ClosedJaxpr, rows: int, split: NamedSharding) -> core.ClosedJaxpr:
-    """A traced program that draws ``rows`` rows of random numbers split, wherever not in a loop or a branch."""
+    """A traced program that draws ``rows`` rows of random numbers split, and parts of so many rows that still divide by
+    the devices, wherever not in a loop or a branch."""
     place = lambda drawn: jax.lax.with_sharding_constraint(drawn, split)
+    splits = lambda shape: bool(shape) and rows % shape[0] == 0 and shape[0] % split.mesh.size == 0
     equations = []
     for equation in program.jaxpr.eqns:
         name, drawn = equation.primitive.name, cast(Any, next(iter(equation.outvars), None))
         if name in ("jit", "pjit"):
             inner = noise_placed(equation.params["jaxpr"], rows, split)
             equation = equation.replace(params={**equation.params, "jaxpr": inner})
-        elif name == "random_bits" and drawn.aval.shape[:1] == (rows,):
+        elif name == "random_bits" and splits(drawn.aval.shape):
             traced = jax.make_jaxpr(lambda drawn: place(drawn))(drawn.aval).jaxpr  # of one equation
             equations.append(equation.replace(outvars=traced.invars))
             equation = traced.eqns[0].replace(outvars=[drawn])

@@ -115,6 +115,20 @@ def test_fsdp_splits_the_largest_dimension_that_divides(monkeypatch):
     assert fsdp_spec((), 8) == PartitionSpec()
 
 
+def test_noise_is_drawn_where_its_examples_are():
+    """For all rows of a batch, and for one in two; not for a part that does not divide, nor what no row has."""
+
+    def loss(params, extra, batch, key, step):
+        shapes = [(16, 3), (8,), (4, 3), (12, 3), ()]
+        return sum(jnp.sum(jax.random.bits(key, shape)) for shape in shapes), ({}, {})  # in any order, exactly
+
+    where = place("jit", ALL).batch_sharding(axis=0)
+    arguments = {}, {}, {"image": jnp.zeros((16, 2))}, jax.random.key(0), jnp.int32(0)
+    placed = placement.with_split_noise(loss, where)
+    assert str(jax.make_jaxpr(placed)(*arguments)).count("sharding_constraint") == 2
+    np.testing.assert_array_equal(loss(*arguments)[0], placed(*arguments)[0])
+
+
 def test_a_batch_that_does_not_divide_is_one_line():
     options = Options(batch_size=12, accumulate=1, steps=1)
     config = dataclasses.replace(tiny_config("gpt"), options=options)
