@@ -6,6 +6,7 @@ an estimate and is called one.
 """
 
 import json
+import math
 import os
 import re
 import time
@@ -55,9 +56,10 @@ def run(
 ) -> None:
     """Compiles, writes ``out/TOPOLOGY.jsonl`` a line at a time, prints a line each and one about all.
 
-    ``batch``: examples on each chip; None is the recipe's batch, halved until it fits. ``effort``: of the compiler for
-    the program's speed, from -1 to 1. The least takes a third of the time, most of which goes into instructions that
-    nobody will run; what a chip holds and sends is decided before.
+    ``batch``: examples on each chip; None is what fits on another slice of these chips, by a file in ``out``, so that
+    slices are compared at the same work a chip; or else the recipe's batch, halved until it fits. ``effort``: of the
+    compiler for the program's speed, from -1 to 1. The least takes a third of the time, most of which goes into
+    instructions that nobody will run; what a chip holds and sends is decided before.
     """
     import jax
 
@@ -66,10 +68,12 @@ def run(
     file = out / f"{topology.replace(':', '-')}.jsonl"
     out.mkdir(parents=True, exist_ok=True)
     lines, done = {(old["model"], old["parallel"]): old for old in read(file)}, []
+    fitting = elsewhere(out, kind)
     for name in names:
         for mode in modes:
+            each = batch or fitting.get((name, mode)) or most(name)
             line = {"model": name, "parallel": mode, "topology": topology, "effort": effort} | describe(
-                name, mode, devices, CHIPS[kind], batch
+                name, mode, devices, CHIPS[kind], each, fixed=batch is not None
             )
             lines[name, mode] = line
             file.write_text("".join(json.dumps(one) + "\n" for one in lines.values()))
@@ -80,6 +84,23 @@ def run(
 
 def read(file: Path) -> list[dict[str, Any]]:
     return [json.loads(line) for line in file.read_text().splitlines()] if file.exists() else []
+
+
+def elsewhere(out: Path, kind: str) -> dict[tuple[str, str], int]:
+    """(model, parallel) -> examples a chip that fit on every slice of several chips so far."""
+    found: dict[tuple[str, str], int] = {}
+    for line in (line for file in sorted(out.glob(f"{kind}-*.jsonl")) for line in read(file)):
+        if line["fits"] and line["chips"] > 1:
+            key = line["model"], line["parallel"]
+            found[key] = min(line["examples"], found.get(key, MOST))
+    return found
+
+
+def most(name: str) -> int:
+    """The recipe's batch, or the part of it that one chip would have."""
+    from train.config import default_config
+
+    return min(MOST, default_config(name).options.batch_size or 1)
 
 
 def chips_of(topology: str) -> tuple[str, list[Any]]:
@@ -102,10 +123,8 @@ def chips_of(topology: str) -> tuple[str, list[Any]]:
     return kind, found[:1] if one else found
 
 
-def compile_for(name: str, mode: str, devices: list[Any], each: int) -> Any:
-    """The preset's train step in bfloat16, one step a dispatch, ``each`` examples a chip."""
-    import jax
-
+def engine_of(name: str, mode: str, devices: list[Any], each: int) -> Any:
+    """The preset's engine in bfloat16, ``each`` examples a chip."""
     from train.config import default_config
     from train.engine import Engine
     from train.placement import place
@@ -113,30 +132,46 @@ def compile_for(name: str, mode: str, devices: list[Any], each: int) -> Any:
     config, rows = default_config(name), each * len(devices)
     options = replace(config.options, batch_size=rows, steps=config.options.steps or 1, accumulate=1)
     config = replace(config, model=replace(config.model, dtype="bfloat16"), options=options)
-    placement = place(mode, devices)  # type: ignore[arg-type]
-    engine, split = Engine(config, placement, None), placement.batch_sharding(axis=1)
+    return Engine(config, place(mode, devices), None)  # type: ignore[arg-type]
+
+
+def compile_for(name: str, mode: str, devices: list[Any], each: int) -> Any:
+    """Its train step, one step a dispatch."""
+    import jax
+
+    engine = engine_of(name, mode, devices, each)
+    split, rows = engine.placement.batch_sharding(axis=1), each * len(devices)
     batch = {
         field: jax.ShapeDtypeStruct((1, *leaf.shape), leaf.dtype, sharding=split)
-        for field, leaf in config.model.batch_spec(rows).items()
+        for field, leaf in engine.config.model.batch_spec(rows).items()
     }
     return engine.compiled.lower(engine.abstract(), {}, batch).compile()
 
 
-def describe(name: str, mode: str, devices: list[Any], chip: Chip, batch: int | None = None) -> dict[str, Any]:
-    """What is known of a step: a line of the results."""
+def state_bytes(name: str, mode: str, devices: list[Any]) -> int:
+    """What the state takes on one chip."""
+    import jax
+
+    leaves = jax.tree.leaves(engine_of(name, mode, devices, 1).abstract())
+    return sum(math.prod(leaf.sharding.shard_shape(leaf.shape)) * leaf.dtype.itemsize for leaf in leaves)
+
+
+def describe(name: str, mode: str, devices: list[Any], chip: Chip, each: int, *, fixed: bool = False) -> dict[str, Any]:
+    """What is known of a step with ``each`` examples a chip, or, unless ``fixed``, as many as fit: a line of the
+    results. What a chip cannot even hold the state of is not compiled."""
     from benchmarks.flops import step_flops
-    from train.config import default_config
     from zoo.catalog import create
 
-    began, each = time.perf_counter(), batch or min(MOST, default_config(name).options.batch_size or 1)
-    compiled = needed = None
-    while compiled is None:
+    began, compiled, needed = time.perf_counter(), None, None
+    if (held := state_bytes(name, mode, devices)) > chip.memory:
+        each, needed = 1, held
+    while compiled is None and held <= chip.memory:
         try:
             compiled = compile_for(name, mode, devices, each)
         except Exception as error:
             if (needed := too_large(error)) is None:
                 raise
-            if batch or each == 1:
+            if fixed or each == 1:
                 break
             each = fewer(each, chip.memory / needed)
     line = {

@@ -1,11 +1,14 @@
 """What is reported of steps that were compiled for a pod."""
 
+import dataclasses
 import json
 
+import jax
 import pytest
 
+from benchmarks import aot
 from benchmarks.__main__ import main
-from benchmarks.aot import CHIPS, fewer, show, summary, too_large
+from benchmarks.aot import CHIPS, describe, elsewhere, fewer, show, state_bytes, summary, too_large
 
 
 @pytest.mark.parametrize(
@@ -50,6 +53,25 @@ def test_what_does_not_fit_says_how_much_it_needs_and_is_tried_smaller():
     assert too_large(RuntimeError("INTERNAL: 3.5G")) is None
     assert [fewer(64, share) for share in (0.9, 0.5, 0.3, 0.001, 2.0)] == [32, 32, 16, 1, 32]
     assert fewer(100, 0.99) == 64 and fewer(2, 0.99) == 1
+
+
+def test_a_state_that_no_chip_can_hold_is_not_compiled(monkeypatch):
+    monkeypatch.setattr(aot, "compile_for", None)
+    monkeypatch.setattr(aot.metadata, "version", "of {}".format)  # libtpu need not be here
+    one, all_of = (state_bytes("lstm", "jit", devices) for devices in (jax.devices()[:1], jax.devices()))
+    assert one == all_of == pytest.approx(3 * 4 * 1_181_952, rel=1e-3)  # parameters, and Adam's two moments
+    assert state_bytes("lstm", "fsdp", jax.devices()) == pytest.approx(one / 8, rel=0.02)  # biases stay whole
+    small = dataclasses.replace(CHIPS["v5e"], memory=one - 1)
+    line = describe("lstm", "jit", jax.devices(), small, 32)
+    assert (line["fits"], line["examples"], line["memory"]) == (False, 1, one)
+
+
+def test_slices_of_the_same_chips_are_compared_at_the_same_work(tmp_path):
+    files = {"v5e-1x1": {"chips": 1}, "v5e-2x2": {"examples": 4}, "v5e-4x4": {}, "v6e-4x4": {"examples": 2}}
+    for name, fields in files.items():
+        lines = [{**LINE, **fields}, {**LARGE, "model": "gpt2-xl"}]
+        (tmp_path / f"{name}.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
+    assert elsewhere(tmp_path, "v5e") == {("gpt2", "jit"): 4}
 
 
 def test_the_tables_of_the_plan_are_made_from_the_lines(tmp_path):
