@@ -77,9 +77,9 @@ def test_logits_are_those_of_the_formulas(config, tmp_path):
     weights = checkpoint(config)
     model, params, extra = zoo.load_pretrained(write(tmp_path / "plain", config, weights))
     tokens = np.random.default_rng(1).integers(0, config["vocab_size"], config["n_positions"])
-    ours = model.outputs(params, extra, jnp.asarray(tokens)[None])[0]
+    ours = jax.jit(model.outputs)(params, extra, jnp.asarray(tokens)[None])[0]
     np.testing.assert_allclose(ours, logits_of(config, weights, tokens), atol=1e-4)
-    fresh = model.init(jax.random.key(0))[0]
+    fresh = jax.eval_shape(model.init, jax.random.key(0))[0]
     assert jax.tree.map(jnp.shape, fresh) == jax.tree.map(jnp.shape, params)
 
     # The same weights as other files hold them: a prefix, old buffers, a head that is the embeddings again.
@@ -98,7 +98,7 @@ def test_logits_are_those_of_the_formulas(config, tmp_path):
 def test_saved_and_loaded_again(tmp_path):
     for fields in ({}, {"tied": False, "inner": 9, "epsilon": 1e-3, "start_token": 3, "dropout": 0.2}):
         model = zoo.create("gpt", vocabulary=13, context=7, layers=2, heads=2, width=6, **fields)
-        params = random_like(model.init(jax.random.key(0))[0])
+        params = random_like(jax.jit(model.init)(jax.random.key(0))[0])
         folder = tmp_path / str(len(fields))
         zoo.save_pretrained(model, params, folder)
         zoo.save_pretrained(model, params, folder)  # over itself
@@ -139,7 +139,7 @@ def test_what_cannot_be_read_is_one_line(tmp_path):
     with pytest.raises(UserError, match=r"config.json: No such file.*give the folder"):
         zoo.load_pretrained(tmp_path / "nowhere")
     for change, message in [
-        ({"model_type": "llama"}, "model_type is 'llama'; gpt2"),
+        ({"model_type": "llama"}, "model_type is 'llama'; what can be read is gpt2, bert, vit"),
         ({"activation_function": "relu"}, "activation_function is relu"),
         ({"scale_attn_by_inverse_layer_idx": True}, "scale_attn_by_inverse_layer_idx is True"),
         ({"n_layer": 3}, r"no h\.2\.ln_1\.weight"),

@@ -10,6 +10,7 @@ import jax.numpy as jnp
 
 from zoo import tokens
 from zoo.decoding import Sampler, Sampling
+from zoo.errors import UserError
 from zoo.infilling import Order, infill
 from zoo.losses import token_nll
 from zoo.model import Array, Batch, Extra, Metrics, Params, Phase
@@ -19,7 +20,6 @@ from zoo.nn.norm import LayerNorm
 from zoo.tokens import DROPOUT
 from zoo.transformer.decoder import check_heads
 
-EPSILON = 1e-12  # of the norms, as published
 MASK = 2  # what the step's key is folded with
 SHARE, MASKED, RANDOM = 0.15, 0.8, 0.1  # of the tokens are asked for; of those are masked, are replaced at random
 
@@ -30,7 +30,9 @@ class BERT:
     sentences of a pair are not told apart, which Liu et al. 2019 (RoBERTa) found to help."""
 
     vocabulary: int = 256
-    """V, different tokens; [MASK] is token V."""
+    """V, different tokens."""
+    mask_token: int | None = None
+    """Which of them is [MASK]; None: one more, token V."""
     context: int = 256
     """T, positions."""
     layers: int = 4
@@ -39,6 +41,8 @@ class BERT:
     """D."""
     inner: int | None = None
     """Units between the two layers of a block's MLP; None: four times ``width``."""
+    epsilon: float = 1e-12
+    """Of the norms."""
     dropout: float = 0.0
     dtype: str = "float32"
     """Compute dtype; parameters are float32."""
@@ -48,6 +52,18 @@ class BERT:
 
     def __post_init__(self):
         check_heads(self.width, self.heads)
+        if self.mask_token is not None and not 0 <= self.mask_token < self.vocabulary:
+            raise UserError(f"--model.mask-token {self.mask_token} is none of {self.vocabulary} tokens")
+
+    @property
+    def mask(self) -> int:
+        """[MASK]."""
+        return self.vocabulary if self.mask_token is None else self.mask_token
+
+    @property
+    def rows(self) -> int:
+        """Tokens that have an embedding."""
+        return self.vocabulary + (self.mask_token is None)
 
     @property
     def phases(self) -> tuple[Phase, ...]:
@@ -56,8 +72,9 @@ class BERT:
     @property
     def network(self) -> "Encoder":
         return Encoder(
-            vocabulary=self.vocabulary, context=self.context, layers=self.layers, heads=self.heads, width=self.width,
-            inner=self.inner or 4 * self.width, dropout=self.dropout, dtype=self.dtype,
+            vocabulary=self.vocabulary, rows=self.rows, context=self.context, layers=self.layers, heads=self.heads,
+            width=self.width, inner=self.inner or 4 * self.width, epsilon=self.epsilon, dropout=self.dropout,
+            dtype=self.dtype,
         )  # fmt: skip
 
     def init(self, key: Array, batch: Batch | None = None) -> tuple[Params, Extra]:
@@ -72,8 +89,9 @@ class BERT:
         return network.apply({"params": params[self.player]}, tokens, lengths, train=key is not None, rngs=rngs)
 
     def denoise(self, params: Params, tokens: Array, missing: Array, lengths: Array) -> Array:
-        """tokens [B, T] with those at ``missing`` masked -> logits [B, T, V]."""
-        return self.logits(params, jnp.where(missing, self.vocabulary, tokens), lengths)
+        """tokens [B, T] with those at ``missing`` masked -> logits [B, T, V], by which no token becomes [MASK]."""
+        logits = self.logits(params, jnp.where(missing, self.mask, tokens), lengths)
+        return logits.at[..., self.mask].set(jnp.finfo(logits.dtype).min, mode="drop")  # V is none of them
 
     def loss(
         self, params: Params, extra: Extra, batch: Batch, key: Array, step: Array
@@ -108,7 +126,7 @@ class BERT:
         asked &= jnp.arange(truth.shape[1])[None, :] < lengths[:, None]
         fate = jax.random.uniform(keys[1], truth.shape)
         other = jax.random.randint(keys[2], truth.shape, 0, self.vocabulary, truth.dtype)
-        changed = jnp.where(fate < MASKED, self.vocabulary, jnp.where(fate < MASKED + RANDOM, other, truth))
+        changed = jnp.where(fate < MASKED, self.mask, jnp.where(fate < MASKED + RANDOM, other, truth))
         return asked, jnp.where(asked, changed, truth)
 
     def sample(
@@ -139,6 +157,7 @@ class Block(nn.Module):
     heads: int
     width: int
     inner: int
+    epsilon: float
     dropout: float
     dtype: str
 
@@ -147,7 +166,7 @@ class Block(nn.Module):
         """x [B, T, D] -> [B, T, D]."""
         dtype = jnp.dtype(self.dtype)
         dense = partial(Dense, kernel_init=nn.initializers.truncated_normal(0.02), dtype=dtype)
-        norm = partial(LayerNorm, epsilon=EPSILON, dtype=dtype)
+        norm = partial(LayerNorm, epsilon=self.epsilon, dtype=dtype)
         drop = partial(nn.Dropout(self.dropout), deterministic=not train)
         parts = jnp.split(dense(3 * self.width, name="qkv")(x), 3, axis=-1)
         q, k, v = (part.reshape(*x.shape[:-1], self.heads, -1) for part in parts)
@@ -158,15 +177,18 @@ class Block(nn.Module):
 
 
 class Encoder(nn.Module):
-    """Embeddings of V + 1 tokens and T positions, blocks, and the head of the published code: a dense layer, a norm,
+    """Embeddings of tokens and of T positions, blocks, and the head of the published code: a dense layer, a norm,
     the embeddings again and a bias."""
 
     vocabulary: int
+    rows: int
+    """Of the embeddings: V, or V + 1."""
     context: int
     layers: int
     heads: int
     width: int
     inner: int
+    epsilon: float
     dropout: float
     dtype: str
 
@@ -174,13 +196,15 @@ class Encoder(nn.Module):
     def __call__(self, tokens: Array, lengths: Array, *, train: bool = False) -> Array:
         """tokens [B, T] -> logits [B, T, V]."""
         dtype, small = jnp.dtype(self.dtype), nn.initializers.truncated_normal(0.02)
-        norm = partial(LayerNorm, epsilon=EPSILON, dtype=dtype)
-        embed = nn.Embed(self.vocabulary + 1, self.width, embedding_init=small, dtype=dtype, name="tokens")
+        norm = partial(LayerNorm, epsilon=self.epsilon, dtype=dtype)
+        embed = nn.Embed(self.rows, self.width, embedding_init=small, dtype=dtype, name="tokens")
         places = nn.Embed(self.context, self.width, embedding_init=small, dtype=dtype, name="positions")
         x = norm(name="norm_0")(embed(tokens) + places(jnp.arange(tokens.shape[1]))[None])
         x = nn.Dropout(self.dropout)(x, deterministic=not train)
         for index in range(self.layers):
-            block = Block(self.heads, self.width, self.inner, self.dropout, self.dtype, name=f"blocks_{index}")
+            block = Block(
+                self.heads, self.width, self.inner, self.epsilon, self.dropout, self.dtype, name=f"blocks_{index}"
+            )
             x = block(x, lengths, train=train)
         x = nn.gelu(Dense(self.width, kernel_init=small, dtype=dtype, name="transform")(x), approximate=False)
         logits = embed.attend(norm(name="norm")(x))[..., : self.vocabulary]
