@@ -172,6 +172,13 @@ def test_the_pool_fills_and_then_swaps_half_of_the_time():
     assert 30 < fresh < 70 and fresh + old == 100
 
 
+def test_no_picture_enters_the_loop_of_the_pool():
+    """On several devices each turn would send it around."""
+    traced = jax.make_jaxpr(swapped)(jnp.zeros((8, 9, 9)), jnp.zeros((), jnp.int32), jnp.zeros((5, 9, 9)), KEY)
+    (loop,) = (equation for equation in traced.eqns if equation.primitive.name == "scan")
+    assert max(value.aval.size for value in loop.invars) <= 8
+
+
 def test_the_newest_come_first():
     kept = jnp.arange(4.0)
     np.testing.assert_array_equal(newest(kept, jnp.array([8.0, 9.0])), [8, 9, 0, 1])

@@ -166,22 +166,25 @@ def swapped(pool: Array, count: Array, fakes: Array, key: Array) -> tuple[Array,
     the place of an older one that is shown instead (Shrivastava et al. 2017, arXiv:1612.07828, section 2.3; Zhu et al.
     2017, section 4). Returns (what is shown [B, ...], the pool, the count).
     """
-    size = len(pool)
+    size, rows = len(pool), len(fakes)
 
+    # One after another, but of their numbers only: pictures would be sent around between devices at every turn.
     def one(carry: Any, xs: Any) -> Any:
-        pool, count = carry
-        fake, key = xs
+        held, count = carry
+        new, key = xs
         coin, place = jax.random.split(key)
         full = count >= size
         at = jnp.where(full, jax.random.randint(place, (), 0, size), jnp.minimum(count, size - 1))
-        old = pool[at]
+        old = held[at]
         keep = ~full | jax.random.bernoulli(coin)
-        shown = jnp.where(full & keep, old.astype(fake.dtype), fake)
-        pool = pool.at[at].set(jnp.where(keep, fake.astype(pool.dtype), old))
-        return (pool, jnp.minimum(count + 1, size)), shown
+        shown = jnp.where(full & keep, old, new)
+        return (held.at[at].set(jnp.where(keep, new, old)), jnp.minimum(count + 1, size)), shown
 
-    (pool, count), shown = jax.lax.scan(one, (pool, count), (fakes, jax.random.split(key, len(fakes))))
-    return shown, pool, count
+    of_pool, of_fakes = jnp.arange(size), size + jnp.arange(rows)
+    (held, count), shown = jax.lax.scan(one, (of_pool, count), (of_fakes, jax.random.split(key, rows)))
+    every = jnp.concatenate([pool, fakes.astype(pool.dtype)])
+    own = (shown == of_fakes).reshape(-1, *[1] * (fakes.ndim - 1))
+    return jnp.where(own, fakes, every[shown].astype(fakes.dtype)), every[held], count
 
 
 def at_once(network: Callable[[Array], Array], *batches: Array) -> list[Array]:
