@@ -116,6 +116,7 @@ def test_the_pyramid_holds_the_picture():
     point[0, 16, 16] = 1
     np.testing.assert_allclose(blurred(point)[0, 14:19, 14:19, 0], np.outer(KERNEL, KERNEL), atol=1e-7)
     np.testing.assert_allclose(blurred(np.ones_like(point)), 1, atol=1e-6)
+    np.testing.assert_allclose(enlarged(np.ones_like(point))[:, 4:-4, 4:-4], 1, atol=1e-6)
 
 
 def test_patches_are_parts_of_their_pictures():

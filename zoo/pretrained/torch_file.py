@@ -74,7 +74,7 @@ class Tensors(pickle.Unpickler):
     def persistent_load(self, pid: Any) -> np.ndarray:
         kind, dtype, key, _, count, *_ = pid
         if kind != "storage" or not isinstance(dtype, np.dtype):
-            raise Forbidden(f"it holds a {kind}")
+            raise ValueError("what should be a storage is none")
         return self.storage_of(dtype, str(key), int(count))
 
 
