@@ -10,7 +10,7 @@ from flax.linen.dtypes import promote_dtype
 from zoo.model import Array
 from zoo.nn.columns import add_bias
 from zoo.nn.dense import rows_by_matrix
-from zoo.nn.recurrence import LSTMLayer, Step, orthogonal_gates, product, scan_cells
+from zoo.nn.recurrence import LSTMLayer, Step, orthogonal_gates, product, scan_cells, scan_to_lengths
 
 Cell = Literal["lstm", "gru", "rnn"]
 State = Any  # of one layer: cell and hidden of an LSTM, hidden of the others; each [B, H]
@@ -82,15 +82,9 @@ def recur(
     inputs = jnp.swapaxes(inputs, 0, 1)
     if lengths is None:
         hidden, state = scan_cells(step, inputs, recurrent, bias, state)
-        return jnp.swapaxes(hidden, 0, 1), state
-
-    def body(state: Array, xs: tuple[Array, Array]) -> tuple[Array, Array]:
-        entering, time = xs
-        new = step(state, entering, product(state, recurrent, bias)).astype(state.dtype)
-        new = jnp.where((time < lengths)[:, None], new, state)
-        return new, new.astype(inputs.dtype)
-
-    state, hidden = jax.lax.scan(body, state, (inputs, jnp.arange(inputs.shape[0])))
+    else:
+        one = lambda state, entering: step(state, entering, product(state, recurrent, bias))
+        hidden, state = scan_to_lengths(one, lambda state: state.astype(inputs.dtype), inputs, state, lengths)
     return jnp.swapaxes(hidden, 0, 1), state
 
 

@@ -6,6 +6,7 @@ as many small products, and on several devices as many sums over all of them.
 
 from collections.abc import Callable
 from functools import partial
+from typing import Any
 
 import flax.linen as nn
 import jax
@@ -140,6 +141,23 @@ def _scan_cells_jvp(step: Step, primals: tuple, tangents: tuple) -> tuple:
     return (hidden, end), (hidden_dot, end_dot)
 
 
+def scan_to_lengths(
+    step: Callable[[Any, Array], Any], hidden_of: Callable[[Any], Array], inputs: Array, state: Any, lengths: Array
+) -> tuple[Array, Any]:
+    """Plain steps over inputs [T, B, G] of rows that end, each after its ``lengths[b]``: hidden [T, B, H], and every
+    row's state at its end, where it stays."""
+
+    def body(state: Any, xs: tuple[Array, Array]) -> tuple[Any, Array]:
+        entering, time = xs
+        going = (time < lengths)[:, None]
+        keep = lambda new, old: jnp.where(going, new.astype(old.dtype), old)
+        state = jax.tree.map(keep, step(state, entering), state)
+        return state, hidden_of(state)
+
+    state, hidden = jax.lax.scan(body, state, (inputs, jnp.arange(inputs.shape[0])))
+    return hidden, state
+
+
 class LSTMLayer(nn.Module):
     """A layer of ``width`` cells; the recurrent kernel starts orthogonal, the forget gate's bias at 1 (Jozefowicz
     2015)."""
@@ -160,15 +178,9 @@ class LSTMLayer(nn.Module):
         inputs = add_bias(rows_by_matrix(jnp.swapaxes(x, 0, 1), kernel), bias)  # [T, B, 4H]
         if lengths is None:
             hidden, state = lstm_scan(inputs, recurrent, state)
-            return jnp.swapaxes(hidden, 0, 1), state
-
-        def step(state: LSTMState, xs: tuple[Array, Array]):
-            inputs, time = xs
-            new, going = lstm_step(state, inputs + state[1] @ recurrent), (time < lengths)[:, None]
-            new = (jnp.where(going, new[0], state[0]), jnp.where(going, new[1], state[1]))
-            return new, new[1]
-
-        state, hidden = jax.lax.scan(step, state, (inputs, jnp.arange(inputs.shape[0])))
+        else:
+            step = lambda state, entering: lstm_step(state, entering + state[1] @ recurrent)
+            hidden, state = scan_to_lengths(step, lambda state: state[1], inputs, state, lengths)
         return jnp.swapaxes(hidden, 0, 1), state
 
 
