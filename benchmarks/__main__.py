@@ -40,6 +40,7 @@ def parser() -> argparse.ArgumentParser:
     quality.add_argument("--seeds", type=int, default=1, metavar="K", help="how many trainings (default 1)")
     quality.add_argument("--seed", type=int, default=0, metavar="FIRST", help="seed of the first one (default 0)")
     quality.add_argument("--data", default=os.environ.get("ZOO_DATA"), metavar="DIR", help="default $ZOO_DATA")
+    quality.add_argument("--arms", type=words, metavar="ARM,...", help="only these of what the row compares")
     quality.add_argument("--budget", choices=("cpu", "full"), default="cpu", help="cpu: minutes on two cores")
     quality.add_argument("--out", default=RESULTS / "quality", type=Path, metavar="DIR")
     speed = commands.add_parser("speed", help="our throughput against PyTorch's, in one run")
@@ -96,8 +97,10 @@ def run_quality(arguments: argparse.Namespace) -> None:
         raise UserError(f"--seeds {arguments.seeds}: it must be at least 1")
     if arguments.data is None:
         raise UserError("say where the data sets are: --data DIR, or set ZOO_DATA")
-    seeds = range(arguments.seed, arguments.seed + arguments.seeds)
-    run_row(arguments.row, data=Path(arguments.data), seeds=seeds, budget=arguments.budget, out=arguments.out)
+    run_row(
+        arguments.row, data=Path(arguments.data), seeds=range(arguments.seed, arguments.seed + arguments.seeds),
+        budget=arguments.budget, out=arguments.out, arms=arguments.arms,
+    )  # fmt: skip
 
 
 def run_speed(arguments: argparse.Namespace) -> None:

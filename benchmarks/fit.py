@@ -4,6 +4,7 @@ from collections.abc import Callable
 from typing import Any
 
 import jax
+import numpy as np
 
 from train.config import Config
 from train.data.loader import Loader
@@ -22,20 +23,20 @@ def fit(
     check: Callable[[int, State], None] | None = None,
 ) -> State:
     """``config.options.steps`` steps on one device, ``chunk`` to a dispatch; ``check(step, state)`` after ``every``
-    steps.
+    steps. Of a population (``options.population``) all members at once: leaves [N, ...].
 
     Raises UserError when a loss or gradient is not finite.
     """
     engine = Engine(config, place("jit", jax.devices()[:1]), source.example)
-    loader = Loader(source, config.options.batch_size or 1, config.options.seed)
+    loaders = [Loader(source, config.options.batch_size or 1, seed) for seed in config.seeds]
     state, tables = engine.init(), engine.placement.put_tables(source.arrays)
     steps = config.options.steps or 0
     for step in range(0, steps, chunk):
         count = min(chunk, steps - step)
-        state, report = engine.compiled(state, tables, engine.inputs([loader], step, count))
+        state, report = engine.compiled(state, tables, engine.inputs(loaders, step, count))
         if check is not None and every is not None and (step + count) % every == 0:
             check(step + count, state)
     _, failed = read_report(engine.placement, report)
     if failed.max() >= 0:
-        raise UserError(f"{config.name} met a NaN or Inf at step {int(state.step) + 1}")
+        raise UserError(f"{config.name} met a NaN or Inf at step {int(np.min(state.step)) + 1}")
     return state

@@ -1,60 +1,133 @@
-"""Rows: our number beside a published one, by a stated protocol, over several seeds."""
+"""Rows: our numbers beside published ones, by a stated protocol, over several seeds."""
 
 import importlib
 import json
 import math
 import statistics
 import time
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from datetime import date
 from pathlib import Path
 from typing import Any
 
 from benchmarks.machine import device, versions
+from zoo.errors import UserError
 
 ROWS = {
     "shakespeare-small": "benchmarks.rows.shakespeare_small",
     "jsb-lstm": "benchmarks.rows.jsb_lstm",
     "mnist-vae": "benchmarks.rows.mnist_vae",
+    "ring": "benchmarks.rows.ring",
+    "grid": "benchmarks.rows.grid",
 }
 
+Run = dict[str, Any]
+"""What one training gave: a number for each of the row's metrics, and whatever else should be kept."""
+Means = Mapping[str, Mapping[str, float]]
+"""arm -> metric -> the mean over seeds."""
 
-@dataclass(frozen=True)
+
+@dataclass(frozen=True, kw_only=True)
 class Row:
-    """What a row's module calls ``ROW``."""
+    """What a row's module calls ``ROW``. Its docstring is the protocol."""
 
-    metric: str
-    unit: str
-    published: float
+    metrics: Mapping[str, str]
+    """name -> what it is, and its unit."""
+    published: Mapping[str, Mapping[str, float]]
+    """arm -> metric -> the published number, where there is one. Arms are what is compared; most rows have one."""
     source: str
-    """Where the published number stands, and what differs from our protocol."""
-    measure: Callable[[Path, int, str], dict[str, Any]]
-    """(data folder, seed, budget) -> {"value": number, and whatever else should be kept}."""
+    """Where the published numbers stand, and what differs from our protocol."""
+    measure: Callable[[Path, Sequence[int], str, str], Iterable[Run]]
+    """(data folder, seeds, budget, arm) -> a run for each seed, in their order; one at a time, or all at the end."""
+    verdict: Callable[[Means], str] | None = None
+    """What the means of all arms say of the published claim, in a sentence."""
+    budgets: Mapping[str, str] = field(default_factory=dict)
+    """budget -> what it leaves out."""
 
 
-def run_row(name: str, *, data: Path, seeds: range, budget: str, out: Path) -> dict[str, Any]:
-    """Trains and evaluates each seed, writes ``out/NAME.json`` and prints the row as the last line."""
-    row: Row = importlib.import_module(ROWS[name]).ROW
-    began, runs = time.monotonic(), []
-    for seed in seeds:
-        start = time.monotonic()
-        found = row.measure(data, seed, budget)
-        runs.append({"seed": seed, **found, "seconds": round(time.monotonic() - start, 1)})
-        print(f"{name} seed {seed}: " + ", ".join(f"{key} {show(value)}" for key, value in found.items()), flush=True)
-    values = [run["value"] for run in runs]
-    stderr = statistics.stdev(values) / math.sqrt(len(values)) if len(values) > 1 else None
-    result = {
-        "row": name, "metric": row.metric, "unit": row.unit, "ours": statistics.mean(values), "stderr": stderr,
-        "seeds": list(seeds), "published": row.published, "source": row.source, "budget": budget,
-        "seconds": round(time.monotonic() - began, 1), "device": device(), "versions": versions(),
-        "date": date.today().isoformat(), "runs": runs,
-    }  # fmt: skip
+def of_one(measure: Callable[[Path, int, str], Run]) -> Callable[[Path, Sequence[int], str, str], Iterable[Run]]:
+    """The ``measure`` of a row with one arm that trains one seed after another."""
+    return lambda data, seeds, budget, arm: (measure(data, seed, budget) for seed in seeds)
+
+
+def load(name: str) -> Row:
+    return importlib.import_module(ROWS[name]).ROW
+
+
+def run_row(
+    name: str, *, data: Path, seeds: Sequence[int], budget: str, out: Path, arms: Sequence[str] | None = None
+) -> dict[str, Any]:
+    """Trains and evaluates every arm with every seed, writes ``out/NAME-BUDGET.json`` after each arm, and prints the
+    row as the last lines. ``arms``: only these; the file keeps what it has of the others."""
+    row, file = load(name), out / f"{name}-{budget}.json"
+    for arm in arms or ():
+        if arm not in row.published:
+            raise UserError(f"{name} has no arm {arm!r}; it has {', '.join(row.published)}")
     out.mkdir(parents=True, exist_ok=True)
-    (out / f"{name}.json").write_text(json.dumps(result, indent=2) + "\n")
-    spread = f" ({stderr:.4f})" if stderr is not None else ""
-    print(f"{name}: {row.metric} {result['ours']:.4f}{spread} | {row.published}, {result['seconds']:.0f} s")
+    runs = [run for run in read_runs(file) if arms is not None and run["arm"] not in arms]
+    for arm in arms or row.published:
+        start = time.monotonic()
+        for seed, found in zip(seeds, row.measure(data, seeds, budget, arm), strict=True):
+            print(
+                title(name, arm) + f" seed {seed}: " + ", ".join(f"{k} {show(v)}" for k, v in found.items()), flush=True
+            )
+            runs.append({"arm": arm, "seed": seed, **found})
+        share = round((time.monotonic() - start) / len(seeds), 1)
+        runs = [run if "seconds" in run else {**run, "seconds": share} for run in runs]
+        result = {
+            "row": name, "budget": budget, "source": row.source, "short": row.budgets.get(budget), "device": device(),
+            "versions": versions(), "date": date.today().isoformat(), **summary(row, runs),
+        }  # fmt: skip
+        file.write_text(json.dumps(result, indent=2) + "\n")
+    print("\n".join(lines(result)))
     return result
+
+
+def read_runs(file: Path) -> list[Run]:
+    return json.loads(file.read_text())["runs"] if file.exists() else []
+
+
+def summary(row: Row, runs: Sequence[Run]) -> dict[str, Any]:
+    """{"arms": arm -> metric -> {what, mean, stderr, seeds, published}, "verdict", "seconds", "runs"}. ``stderr`` is
+    that of the mean over seeds; None where there is one."""
+    arms: dict[str, dict[str, Any]] = {}
+    for arm in (arm for arm in row.published if any(run["arm"] == arm for run in runs)):
+        mine = [run for run in runs if run["arm"] == arm]
+        arms[arm] = {
+            metric: {
+                "what": what, **mean_of([run[metric] for run in mine]), "seeds": [run["seed"] for run in mine],
+                "published": row.published[arm].get(metric),
+            }
+            for metric, what in row.metrics.items()
+        }  # fmt: skip
+    means = {arm: {metric: one["mean"] for metric, one in found.items()} for arm, found in arms.items()}
+    whole = row.verdict is not None and set(means) == set(row.published)
+    return {
+        "arms": arms, "verdict": row.verdict(means) if whole and row.verdict else None,
+        "seconds": round(sum(run["seconds"] for run in runs), 1), "runs": list(runs),
+    }  # fmt: skip
+
+
+def mean_of(values: Sequence[float]) -> dict[str, float | None]:
+    stderr = statistics.stdev(values) / math.sqrt(len(values)) if len(values) > 1 else None
+    return {"mean": statistics.mean(values), "stderr": stderr}
+
+
+def lines(result: Mapping[str, Any]) -> Iterable[str]:
+    """The result in words: a line an arm and metric, then what they say."""
+    for arm, found in result["arms"].items():
+        for one in found.values():
+            spread = f" ({one['stderr']:.4f})" if one["stderr"] is not None else ""
+            published = "" if one["published"] is None else f" | {one['published']}"
+            yield f"{title(result['row'], arm)}: {one['what']} {one['mean']:.4f}{spread}{published}"
+    if result["verdict"]:
+        yield f"{result['row']}: {result['verdict']}"
+    yield f"{result['row']}: {result['seconds']:.0f} s"
+
+
+def title(name: str, arm: str) -> str:
+    return f"{name} {arm}" if arm else name
 
 
 def show(value: Any) -> str:

@@ -23,20 +23,25 @@ def models_table() -> str:
 
 
 def quality_table(folder: Path = RESULTS / "quality") -> str:
-    """One line a measured row; below, where each published number stands and what differs."""
+    """One line a measured arm and metric; below, where each published number stands and what differs."""
     lines = [
-        "| row | metric | ours | published | seeds | time, all seeds | where |",
+        "| row | | ours | published | seeds | time, all seeds | where |",
         "|---|---|---:|---:|---:|---:|---|",
     ]
     notes = []
     for file in sorted(folder.glob("*.json")):
         row: dict[str, Any] = json.loads(file.read_text())
-        ours = f"{row['ours']:.3f}" + (f" ± {row['stderr']:.3f}" if row["stderr"] is not None else "")
-        lines.append(
-            f"| `{row['row']}` | {row['metric']}, {row['unit']} | {ours} | {row['published']} | {len(row['seeds'])} "
-            f"| {row['seconds']:.0f} s | {row['device']}, jax {row['versions']['jax']} |"
+        where = f"{row['seconds']:.0f} s | {row['device']}, jax {row['versions']['jax']}"
+        for arm, found in row["arms"].items():
+            for one in found.values():
+                ours = f"{one['mean']:.3f}" + (f" ± {one['stderr']:.3f}" if one["stderr"] is not None else "")
+                name = f"`{row['row']}`" + (f" {arm}" if arm else "")
+                published = "–" if one["published"] is None else one["published"]
+                lines.append(f"| {name} | {one['what']} | {ours} | {published} | {len(one['seeds'])} | {where} |")
+                where = " | "  # of the whole row, once
+        notes.append(
+            f"- `{row['row']}`: {row['source']}" + "".join(f". {row[k]}" for k in ("short", "verdict") if row[k])
         )
-        notes.append(f"- `{row['row']}`, published: {row['source']}")
     return "\n".join(lines + [""] + notes)
 
 
