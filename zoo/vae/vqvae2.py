@@ -3,82 +3,34 @@
 
 from dataclasses import dataclass
 from functools import partial
-from typing import Any
+from typing import Any, ClassVar
 
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
-from zoo.decoding import Sampler, Sampling
-from zoo.errors import UserError
 from zoo.losses import wide
-from zoo.model import Array, Batch, Extra, Params, Phase
+from zoo.model import Array, Batch, Extra, Params
 from zoo.nn import compute_dtype
 from zoo.nn.conv import Conv, ConvTranspose
 from zoo.nn.quantize import empty_codebook, nearest, perplexity, quantised, straight_through
-from zoo.transformer.decoder import check_heads
-from zoo.vae.prior import CodePrior
-from zoo.vae.vqvae import DROPOUT, REVIVAL, Answer, Decoder, Encoder, Residuals
+from zoo.vae.coded import REVIVAL, Answer, Coded
+from zoo.vae.vqvae import Decoder, Encoder, Residuals
 
 LEVELS = "top", "bottom"
 
 
 @dataclass(frozen=True, kw_only=True)
-class VQVAE2:
+class VQVAE2(Coded):
     """Pictures as two grids of codes, the finer one given the coarser one, and a transformer that writes both in turn.
 
     The paper has a network of its own for each grid's prior; here one reads the coarse grid and goes on with the fine.
     """
 
     image_size: int = 64
-    """Pixels a side; a multiple of 2^(levels + 1)."""
-    channels: int = 3
-    levels: int = 2
-    """How often a picture is halved for the fine grid; once more for the coarse one."""
-    codes: int = 512
-    """K, in each of the two codebooks."""
-    code_size: int = 64
-    """D, features of a code."""
-    width: int = 128
-    """Channels of the networks where pictures are small."""
-    residual_width: int = 32
-    """Channels inside a residual block."""
-    residual_layers: int = 2
-    commitment: float = 0.25
-    """Weight beta of the squared distance of what the encoders say to their codes (equation 2)."""
-    decay: float = 0.99
-    """Of the codebooks' moving averages."""
-    revival: float = 0.01
-    """Codes that are used less than this share of the mean use are begun again; 0 lets them die."""
-    variance: float = 0.25
-    """Of the pixels, in whose units squared errors are."""
-    prior_layers: int = 4
-    prior_heads: int = 4
-    prior_width: int = 128
-    prior_dropout: float = 0.1
-    dtype: str = "float32"
-    """Compute dtype; parameters are float32."""
+    """Pixels a side; a multiple of the coarse grid's cells."""
 
-    shared_extra = True  # one pair of codebooks for all devices
-
-    def __post_init__(self):
-        if self.levels < 1 or self.image_size % 2 ** (self.levels + 1):
-            raise UserError(f"image_size {self.image_size} is no multiple of {2 ** (self.levels + 1)}: 2^(levels + 1)")
-        if self.codes < 2:
-            raise UserError(f"codes is {self.codes}; a codebook has at least 2")
-        if self.prior_layers < 1 or self.prior_heads < 1:
-            raise UserError("prior_layers and prior_heads should be at least 1")
-        check_heads(self.prior_width, self.prior_heads)
-
-    @property
-    def phases(self) -> tuple[Phase, ...]:
-        return Phase("autoencoder", self.loss), Phase("prior", self.prior_loss)
-
-    @property
-    def sides(self) -> dict[str, int]:
-        """Codes along a side of a picture."""
-        bottom = self.image_size // 2**self.levels
-        return {"top": bottom // 2, "bottom": bottom}
+    grids: ClassVar[int] = 2
 
     @property
     def networks(self) -> dict[str, nn.Module]:
@@ -91,19 +43,12 @@ class VQVAE2:
             "decoder": PairDecoder(self.channels, self.levels, *shape, self.dtype),
         }
 
-    @property
-    def prior(self) -> CodePrior:
-        return CodePrior(
-            kinds=tuple((side**2, self.codes) for side in self.sides.values()), layers=self.prior_layers,
-            heads=self.prior_heads, width=self.prior_width, dropout=self.prior_dropout, dtype=self.dtype,
-        )  # fmt: skip
-
     def init(self, key: Array, batch: Batch | None = None) -> tuple[Params, Extra]:
         """``extra`` holds the codebooks, empty: the first batch fills them."""
         del batch
         grid = lambda side, features: jnp.zeros((1, side, side, features))
-        top, bottom = (grid(side, self.code_size) for side in self.sides.values())
-        seen = grid(self.sides["bottom"], self.width)
+        top, bottom = (grid(side, self.code_size) for side in self.sides)
+        seen = grid(self.sides[-1], self.width)
         inputs = {
             "bottom_encoder": (grid(self.image_size, self.channels),),
             "top_encoder": (seen,),
@@ -118,10 +63,6 @@ class VQVAE2:
         }
         params = {"autoencoder": trees, "prior": self.prior.init(keys[-1])}
         return params, {name: empty_codebook(self.codes, self.code_size) for name in LEVELS}
-
-    def batch_spec(self, batch_size: int) -> dict[str, jax.ShapeDtypeStruct]:
-        shape = (batch_size, self.image_size, self.image_size, self.channels)
-        return {"image": jax.ShapeDtypeStruct(shape, jnp.float32)}
 
     def loss(self, params: Params, extra: Extra, batch: Batch, key: Array, step: Array) -> Answer:
         """Equation 2 for both grids, with the codebooks' terms replaced by moving averages. Metrics: its two parts, and
@@ -144,26 +85,6 @@ class VQVAE2:
         metrics |= {"reconstruction": reconstruction, "commitment": commitment}
         return reconstruction + self.commitment * commitment, ({**extra, **after}, metrics)
 
-    def prior_loss(self, params: Params, extra: Extra, batch: Batch, key: Array, step: Array) -> Answer:
-        """Mean nats of a code given those before it, all of the coarse grid among them."""
-        del step
-        codes = self._sequence(self.encode(params, extra, batch["image"]))
-        total, count = self.prior.nll(params["prior"], codes, jax.random.fold_in(key, DROPOUT))
-        return total / count, (extra, {})
-
-    def evaluate(self, params: Params, extra: Extra, batch: Batch, key: Array) -> dict[str, tuple[Array, Array]]:
-        """``nmse``, the squared error over the pixels' variance; ``prior``, nats of all codes of a picture."""
-        del key
-        image = wide(batch["image"])
-        codes = self.encode(params, extra, image)
-        again = self.render(params, extra, codes)
-        spread = jnp.square(image - jnp.mean(image, axis=(0, 1, 2), keepdims=True))
-        nats, _ = self.prior.nll(params["prior"], self._sequence(codes))
-        return {
-            "nmse": (jnp.sum(jnp.square(again - image)), jnp.sum(spread)),
-            "prior": (nats, jnp.asarray(len(image), nats.dtype)),
-        }
-
     def encode(self, params: Params, extra: Extra, x: Array, key: Array | None = None) -> dict[str, Array]:
         """x [B, H, W, C] in [-1, 1] -> its codes int32 {"top": [B, h, w], "bottom": [B, 2 h, 2 w]}."""
         del key
@@ -181,18 +102,11 @@ class VQVAE2:
         top, bottom = (extra[name]["codes"][latent[name]] for name in LEVELS)
         return jnp.clip(self._apply(params, "decoder", top, bottom), -1, 1)
 
-    def sample(self, params: Params, extra: Extra, key: Array, n: int, *, sampler: Sampler = Sampling()) -> Array:
-        """[n, H, W, C]: codes that the prior draws, decoded."""
-        drawn = self.prior.sample(params["prior"], key, n, sampler=sampler)
-        top, bottom = jnp.split(drawn, [self.sides["top"] ** 2], axis=1)
-        side = self.sides
-        grids = {"top": top.reshape(n, side["top"], -1), "bottom": bottom.reshape(n, side["bottom"], -1) - self.codes}
-        return self.render(params, extra, grids)
+    def listed(self, latent: dict[str, Array]) -> list[Array]:
+        return [latent[name] for name in LEVELS]
 
-    def _sequence(self, codes: dict[str, Array]) -> Array:
-        """Both grids as one sequence int32 [B, T]: the prior counts the fine grid's codes on from the coarse grid's."""
-        top, bottom = (codes[name].reshape(len(codes[name]), -1) for name in LEVELS)
-        return jnp.concatenate([top, bottom + self.codes], axis=1)
+    def unlisted(self, grids: list[Array]) -> dict[str, Array]:
+        return dict(zip(LEVELS, grids, strict=True))
 
     def _walk(self, params: Params, x: Array, quantise: Any) -> None:
         """Pictures through the encoders; ``quantise(name, z)`` gives what goes on, of the coarse grid to the fine."""
