@@ -170,7 +170,7 @@ def with_split_noise(loss: Loss, split: NamedSharding) -> Loss:
 
 def noise_placed(program: core.ClosedJaxpr, rows: int, split: NamedSharding) -> core.ClosedJaxpr:
     """A traced program that draws ``rows`` rows of random numbers split, and parts of so many rows that still divide by
-    the devices, wherever not in a loop or a branch."""
+    the devices, wherever not in a loop."""
     place = lambda drawn: jax.lax.with_sharding_constraint(drawn, split)
     splits = lambda shape: bool(shape) and rows % shape[0] == 0 and shape[0] % split.mesh.size == 0
     equations = []
@@ -179,6 +179,9 @@ def noise_placed(program: core.ClosedJaxpr, rows: int, split: NamedSharding) -> 
         if name in ("jit", "pjit"):
             inner = noise_placed(equation.params["jaxpr"], rows, split)
             equation = equation.replace(params={**equation.params, "jaxpr": inner})
+        elif name == "cond":
+            branches = tuple(noise_placed(branch, rows, split) for branch in equation.params["branches"])
+            equation = equation.replace(params={**equation.params, "branches": branches})
         elif name == "random_bits" and splits(drawn.aval.shape):
             traced = jax.make_jaxpr(lambda drawn: place(drawn))(drawn.aval).jaxpr  # of one equation
             equations.append(equation.replace(outvars=traced.invars))

@@ -116,16 +116,18 @@ def test_fsdp_splits_the_largest_dimension_that_divides(monkeypatch):
 
 
 def test_noise_is_drawn_where_its_examples_are():
-    """For all rows of a batch, and for one in two; not for a part that does not divide, nor what no row has."""
+    """For all rows of a batch, and for one in two, in a branch too; not for a part that does not divide."""
 
     def loss(params, extra, batch, key, step):
         shapes = [(16, 3), (8,), (4, 3), (12, 3), ()]
-        return sum(jnp.sum(jax.random.bits(key, shape)) for shape in shapes), ({}, {})  # in any order, exactly
+        drawn = sum(jnp.sum(jax.random.bits(key, shape)) for shape in shapes)  # in any order, exactly
+        inside = jax.lax.cond(step > 0, lambda: jnp.sum(jax.random.bits(key, (16,))), lambda: drawn)
+        return drawn + inside, ({}, {})
 
     where = place("jit", ALL).batch_sharding(axis=0)
-    arguments = {}, {}, {"image": jnp.zeros((16, 2))}, jax.random.key(0), jnp.int32(0)
+    arguments = {}, {}, {"image": jnp.zeros((16, 2))}, jax.random.key(0), jnp.int32(1)
     placed = placement.with_split_noise(loss, where)
-    assert str(jax.make_jaxpr(placed)(*arguments)).count("sharding_constraint") == 2
+    assert str(jax.make_jaxpr(placed)(*arguments)).count("sharding_constraint") == 3
     np.testing.assert_array_equal(loss(*arguments)[0], placed(*arguments)[0])
 
 

@@ -16,6 +16,12 @@ def pictures(n=4, side=6, channels=3):
 
 
 @pytest.mark.parametrize("channels", [1, 3, 4])
+def test_pictures_are_read_one_by_one():
+    """A gather that counts pictures among what it looks up would have every device ask all others for theirs."""
+    traced = str(jax.make_jaxpr(resampled)(jnp.zeros((4, 8, 8, 3)), jnp.zeros((4, 3, 3))))
+    assert traced.count("operand_batching_dims=(0,)") == traced.count("GatherDimensionNumbers(") == 4
+
+
 def test_probability_zero_changes_nothing(channels):
     x = pictures(channels=channels)
     np.testing.assert_allclose(jax.jit(a.augment)(x, 0.0, KEY), x, atol=1e-5)

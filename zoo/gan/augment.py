@@ -78,7 +78,7 @@ def colours(key: Array, p: Array, n: int, *, hue: bool) -> Array:
 
 def resampled(x: Array, maps: Array) -> Array:
     """x [B, H, W, C] by maps [B, 3, 3] as `affine` gives them, bilinearly."""
-    b, height, width, _ = x.shape
+    height, width = x.shape[1:3]
     centre = jnp.array([(width - 1) / 2, (height - 1) / 2], jnp.float32)
     rows, columns = jnp.meshgrid(jnp.arange(height) - centre[1], jnp.arange(width) - centre[0], indexing="ij")
     places = jnp.stack([columns, rows, jnp.ones_like(rows)], axis=-1)
@@ -87,8 +87,8 @@ def resampled(x: Array, maps: Array) -> Array:
     first = jnp.clip(jnp.floor(source), 0, jnp.array([width - 2, height - 2])[None, None, None])
     share = (source - first)[..., None].astype(x.dtype)
     column, row = first[..., 0].astype(jnp.int32), first[..., 1].astype(jnp.int32)
-    picture = jnp.arange(b)[:, None, None]
-    at = lambda i, j: x[picture, row + i, column + j]
+    # Picture by picture, so that on several devices each reads its own.
+    at = lambda i, j: jax.vmap(lambda picture, row, column: picture[row, column])(x, row + i, column + j)
     right, down = share[..., 0, :], share[..., 1, :]
     upper, lower = (at(i, 0) * (1 - right) + at(i, 1) * right for i in range(2))
     return upper * (1 - down) + lower * down
