@@ -16,12 +16,6 @@ def pictures(n=4, side=6, channels=3):
 
 
 @pytest.mark.parametrize("channels", [1, 3, 4])
-def test_pictures_are_read_one_by_one():
-    """A gather that counts pictures among what it looks up would have every device ask all others for theirs."""
-    traced = str(jax.make_jaxpr(resampled)(jnp.zeros((4, 8, 8, 3)), jnp.zeros((4, 3, 3))))
-    assert traced.count("operand_batching_dims=(0,)") == traced.count("GatherDimensionNumbers(") == 4
-
-
 def test_probability_zero_changes_nothing(channels):
     x = pictures(channels=channels)
     np.testing.assert_allclose(jax.jit(a.augment)(x, 0.0, KEY), x, atol=1e-5)
@@ -99,3 +93,9 @@ def test_only_training_is_augmented():
     }
     np.testing.assert_array_equal(*answers[False])
     assert np.abs(np.diff(answers[True], axis=0)).max() > 1e-4
+
+
+def test_pictures_are_read_one_by_one():
+    """A gather that counts pictures among what it looks up would have every device ask all others for theirs."""
+    traced = str(jax.make_jaxpr(a.resampled)(jnp.zeros((4, 8, 8, 3)), jnp.zeros((4, 3, 3))))
+    assert traced.count("operand_batching_dims=(0,)") == traced.count("GatherDimensionNumbers(") == 4
