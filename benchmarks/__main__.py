@@ -1,5 +1,5 @@
-"""``python -m benchmarks quality | speed | compare | profile | doctor | aot | readme``: how good,
-how fast, how large; and the README's tables of it."""
+"""``python -m benchmarks quality | speed | forms | compare | profile | doctor | aot | readme``: how good, how fast, how
+large; and the README's tables of it."""
 
 import argparse
 import os
@@ -54,6 +54,11 @@ def parser() -> argparse.ArgumentParser:
         "--minutes", type=float, metavar="M", help="begin no row that would end later (default 9 for gpu, none for cpu)"
     )
     speed.add_argument("--out", default=RESULTS, type=Path, metavar="DIR")
+    forms = commands.add_parser("forms", help="what each fast form gains over the plain one")
+    forms.set_defaults(run=run_forms)
+    forms.add_argument("--rows", type=words, metavar="ROW,...", help="only these (default: all of this device)")
+    forms.add_argument("--quick", action="store_true", help="a fifth of the time a row")
+    forms.add_argument("--out", default=RESULTS, type=Path, metavar="DIR")
     compare = commands.add_parser("compare", help="fails where a row became slower, beyond the noise")
     compare.set_defaults(run=run_compare)
     compare.add_argument("old", type=Path, metavar="OLD", help="a file of results, or a folder of them")
@@ -116,6 +121,12 @@ def run_speed(arguments: argparse.Namespace) -> None:
         arguments.suite, arguments.rows, arguments.peers, QUICK if arguments.quick else Method(), arguments.out,
         quick=arguments.quick, missing=arguments.missing, minutes=minutes,
     )  # fmt: skip
+
+
+def run_forms(arguments: argparse.Namespace) -> None:
+    from benchmarks.forms import FULL, QUICK, run
+
+    run(arguments.rows, QUICK if arguments.quick else FULL, arguments.out)
 
 
 def run_profile(arguments: argparse.Namespace) -> None:

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.plan import pods_summary, pods_table, scaling_table
-from benchmarks.plot import grouped, plot
+from benchmarks.plot import grouped, natural, plot
 from benchmarks.results import RESULTS, read_lines, show
 from zoo.catalog import CATALOG, describe
 
@@ -100,6 +100,34 @@ def details(line: dict[str, Any]) -> list[str]:
     ]  # fmt: skip
 
 
+def forms_table(folder: Path = RESULTS) -> str:
+    """What each fast form gains, device by device; those that lose stand out."""
+    parts: list[str] = []
+    for file in sorted(folder.glob("*/forms.jsonl")):
+        lines = sorted(read_lines(file), key=lambda line: natural(line["row"]))
+        parts += ["", f"On {lines[0]['device']}: {measured_with(lines, 'jax', 'jaxlib')}", ""]
+        parts += ["| row | what is timed | fast form | plain form | ms, fast and plain | times as fast |"]
+        parts += ["|---|---|---|---|---:|---:|"]
+        parts += ["| " + " | ".join(form_cells(line)) + " |" for line in lines]
+    return "\n".join(parts[1:]) or "Not measured yet."
+
+
+def form_cells(line: dict[str, Any]) -> list[str]:
+    """The cells of a row of `forms_table`."""
+    gain = multiple(line)
+    return [
+        f"`{line['row']}`", f"{line['what']}, {shape_of(line['shape'])}", line["form"], line["plain"],
+        f"{line['ms']['fast']:.3g}, {line['ms']['plain']:.3g}", f"**{gain}**" if line["ratio"]["high"] < 1 else gain,
+    ]  # fmt: skip
+
+
+def shape_of(size: Any) -> str:
+    """The arrays' shapes, or a model's fields."""
+    if isinstance(size, dict):
+        return ", ".join(f"{name} {value}" for name, value in size.items())
+    return ", ".join("×".join(map(str, shape)) for shape in size)
+
+
 def cell(value: float | None, form: str, scale: float = 1, unit: str = "") -> str:
     return "–" if value is None else f"{value * scale:{form}}{unit}"
 
@@ -125,11 +153,12 @@ def seeds_at_once(line: dict[str, Any]) -> bool:
     return line["unit"] == "runs/s"
 
 
-def measured_with(lines: list[dict[str, Any]]) -> str:
-    """Versions and dates."""
-    versions = sorted({(line["versions"]["jax"], line["versions"].get("torch", "none")) for line in lines})
+def measured_with(lines: list[dict[str, Any]], *packages: str) -> str:
+    """Versions (of jax and torch where nothing is said) and dates."""
+    packages = packages or ("jax", "torch")
+    version = lambda line, package: f"{package} {line['versions'].get(package, 'none')}"
     dates = sorted({line["date"] for line in lines})
-    said = "; ".join(f"jax {jax}, torch {torch}" for jax, torch in versions)
+    said = "; ".join(sorted({", ".join(version(line, package) for package in packages) for line in lines}))
     return f"{said}; {dates[0]}" + (f" to {dates[-1]}" if len(dates) > 1 else "")
 
 
@@ -149,7 +178,10 @@ def write_all(root: Path = ROOT) -> None:
         root / "README.md", models=models_table(), quality=quality_table(), speed=speed_table(),
         pods="\n".join(pods_summary()),
     )  # fmt: skip
-    fill_in(root / "benchmarks" / "README.md", rows=details_table(), pods=pods_table(), scaling=scaling_table())
+    fill_in(
+        root / "benchmarks" / "README.md", rows=details_table(), forms=forms_table(), pods=pods_table(),
+        scaling=scaling_table(),
+    )  # fmt: skip
     (root / "benchmarks" / "results" / "speed.svg").write_text(speed_plot())
 
 

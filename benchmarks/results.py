@@ -26,9 +26,9 @@ def read_lines(path: Path) -> list[dict[str, Any]]:
         raise UserError(f"{path} is no file of results: {error}") from error
 
 
-def save(line: dict[str, Any], out: Path) -> None:
-    """Puts the line into ``out/DEVICE/speed.jsonl``, in the place of the same row's older one."""
-    file = out / slug(line["device"]) / "speed.jsonl"
+def save(line: dict[str, Any], out: Path, *, name: str = "speed") -> None:
+    """Puts the line into ``out/DEVICE/NAME.jsonl``, in the place of the same row's older one."""
+    file = out / slug(line["device"]) / f"{name}.jsonl"
     kept = [old for old in (read_lines(file) if file.exists() else []) if key_of(old) != key_of(line)]
     file.parent.mkdir(parents=True, exist_ok=True)
     new = file.with_suffix(".new")

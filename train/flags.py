@@ -1,24 +1,61 @@
-"""What the compiler is told, by platform: options that belong to one ``jit`` and not to the whole process."""
+"""What the compiler is told, by device and version: options that belong to one ``jit`` and not to the whole process."""
 
 import functools
+from collections.abc import Mapping
+from dataclasses import dataclass
 from types import MappingProxyType
 
 import jax
+from jaxlib.version import __version_info__ as JAXLIB
 
-OPTIONS = MappingProxyType(
-    {
-        # jaxlib 0.10 gives dense products and convolutions to YNNPACK. Its convolutions are slower than Eigen's, which
-        # this returns to, and its products are not. Measured on whole steps with 2 cores of an AMD EPYC (AVX-512),
-        # jaxlib 0.10.2: vae-conv at 64 pixels 166 -> 102 ms, dcgan at 32 pixels 175 -> 118, at 64 pixels 512 -> 341.
-        "cpu": {"xla_cpu_experimental_ynn_fusion_type": "LIBRARY_FUSION_TYPE_INDIVIDUAL_DOT"},
-    }
+
+@dataclass(frozen=True, kw_only=True)
+class Option:
+    """What a compiler is told, which compilers, and what came of it."""
+
+    name: str
+    value: str
+    since: tuple[int, ...]
+    """The first jaxlib for which this holds."""
+    until: tuple[int, ...] | None = None
+    """The first for which it holds no more; None is not known yet."""
+    kind: str = ""
+    """A part of the names of the devices that it is for: "H100"; every one has the empty part."""
+    gains: Mapping[str, float]
+    """How many times as fast it makes a row of ``python -m benchmarks forms``."""
+    measured: str
+    """Where that was."""
+
+
+# jaxlib 0.10 gives dense products and convolutions to YNNPACK. Its convolutions are slower than Eigen's, which this
+# returns to, and its products are not.
+EIGEN = Option(
+    name="xla_cpu_experimental_ynn_fusion_type",
+    value="LIBRARY_FUSION_TYPE_INDIVIDUAL_DOT",
+    since=(0, 10),
+    gains={"flags-vae-conv-64": 1.63, "flags-dcgan-32": 1.48, "flags-dcgan-64": 1.50},
+    measured="2 cores of an AMD EPYC (AVX-512), jaxlib 0.10.2",
 )
+
+# platform -> options
+OPTIONS: Mapping[str, tuple[Option, ...]] = MappingProxyType({"cpu": (EIGEN,)})
 
 
 @functools.cache
 def compiler_options(platform: str) -> dict[str, str]:
-    """The options of ``OPTIONS`` that this jaxlib knows, for ``jax.jit(..., compiler_options=...)``."""
-    return {name: value for name, value in OPTIONS.get(platform, {}).items() if known(platform, name, value)}
+    """The options of ``OPTIONS`` that are for this device and that this jaxlib knows, for ``jax.jit(...,
+    compiler_options=...)``."""
+    return {
+        option.name: option.value
+        for option in OPTIONS.get(platform, ())
+        if meant(option, jax.local_devices(backend=platform)[0].device_kind)
+        and known(platform, option.name, option.value)
+    }
+
+
+def meant(option: Option, kind: str, jaxlib: tuple[int, ...] = JAXLIB) -> bool:
+    """Whether the option is for devices of this kind and for this jaxlib."""
+    return option.kind in kind and option.since <= jaxlib and (option.until is None or jaxlib < option.until)
 
 
 def known(platform: str, name: str, value: str) -> bool:

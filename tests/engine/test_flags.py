@@ -1,5 +1,7 @@
 """What the compiler is told."""
 
+from dataclasses import replace
+
 import jax
 import jax.numpy as jnp
 import pytest
@@ -15,11 +17,19 @@ def forget():
 
 
 def test_options_that_a_version_does_not_know_are_left_out(monkeypatch):
-    name, value = next(iter(flags.OPTIONS["cpu"].items()))
-    monkeypatch.setattr(flags, "OPTIONS", {"cpu": {name: value, "xla_cpu_of_another_year": "true"}})
+    stranger = replace(flags.EIGEN, name="xla_cpu_of_another_year")
+    monkeypatch.setattr(flags, "OPTIONS", {"cpu": (flags.EIGEN, stranger)})
     flags.compiler_options.cache_clear()
-    assert flags.compiler_options("cpu") == {name: value}
+    assert flags.compiler_options("cpu") == {flags.EIGEN.name: flags.EIGEN.value}
     assert flags.compiler_options("tpu") == {}
+
+
+def test_an_option_is_for_some_versions_and_devices():
+    option = replace(flags.EIGEN, since=(0, 10), until=(0, 12), kind="H100")
+    meant = lambda kind, *version: flags.meant(option, kind, version)
+    assert meant("NVIDIA H100 80GB HBM3", 0, 10) and meant("NVIDIA H100 80GB HBM3", 0, 11, 3)
+    assert not meant("NVIDIA H100", 0, 9, 2) and not meant("NVIDIA H100", 0, 12, 0) and not meant("cpu", 0, 11)
+    assert flags.meant(replace(option, kind="", until=None), "cpu", (1, 0))
 
 
 def test_convolutions_are_left_to_the_quicker_library():
