@@ -1,7 +1,7 @@
 """Every twin is the model: weights, losses and gradients."""
 
 import pytest
-from tiny import TINY, tiny
+from tiny import BATCH, TINY, compiled_step, fresh_state, random_batch, tiny
 
 from benchmarks.workloads import WORKLOADS, Workload
 from zoo.errors import UserError
@@ -11,8 +11,8 @@ torch = pytest.importorskip("torch")
 
 SHAKE = 0.05  # of every weight, so that zeros and symmetries of the initialisation hide nothing
 SMALL = {
-    "dcgan": {}, "wgan-gp": {}, "stylegan2": {}, "vae": {}, "vae-conv": {"flow": 0}, "gpt": {}, "gpt2": {},
-    "music-transformer": {}, "lstm": {},
+    "dcgan": {}, "wgan-gp": {}, "stylegan2": {}, "pix2pix": {}, "cyclegan": {}, "vae": {}, "vae-conv": {"flow": 0},
+    "vqvae": {}, "gpt": {}, "gpt2": {}, "music-transformer": {}, "lstm": {},
 }  # fmt: skip
 
 
@@ -50,6 +50,63 @@ def test_forms_of_a_twin_compute_the_same(form, monkeypatch):
     assert max(found.values()) <= agree.TOLERANCE, found
 
 
+@pytest.mark.parametrize("preset", ["pix2pix", "cyclegan"])
+def test_forms_of_a_twin_learn_the_same(preset):
+    """Translations that are made once for both phases, and those that each makes for itself; both forms of the norm."""
+    from benchmarks import theirs
+
+    workload = Workload(name="tiny", preset=preset, kind="train", batch=4, fields=TINY[preset])
+    state, left = fresh_state(preset), []
+    for mode in ("eager", "+".join(["eager", *theirs.forms(workload)])):
+        torch.manual_seed(0)
+        its = theirs.Training(workload, "cpu", mode, (state.params, state.extra))
+        losses = [its.step(next(its.batches)) for _ in range(2)]
+        left.append((losses, [module.state_dict() for module in its.twin.modules.values()]))
+    torch.testing.assert_close(*left, rtol=1e-3, atol=1e-3)
+
+
+@pytest.mark.parametrize("preset", ["pix2pix", "cyclegan", "vqvae"])
+def test_a_step_leaves_what_ours_leaves(preset):
+    """Samples that are kept, pictures that are remembered, codebooks: all that no gradient moves."""
+    import jax
+
+    from benchmarks import theirs
+    from benchmarks.draws import draws_of
+
+    model, state = tiny(preset), fresh_state(preset)
+    workload = Workload(name="tiny", preset=preset, kind="train", batch=BATCH, fields=TINY[preset])
+    its = theirs.Training(workload, "cpu", "eager", (state.params, state.extra))
+    for step in range(2):
+        batch, key = random_batch(model, seed=step), jax.random.fold_in(state.key, step)
+        drawn = {name: draws_of(preset, model, name, key, BATCH) for name in its.phases}
+        drawn = jax.tree.map(lambda leaf: theirs.tensor_of(leaf, its.device), drawn)
+        state, _ = compiled_step(preset)(state, batch)
+        its.step(theirs.batch_of(batch, slice(None), its.device), drawn.get)
+    ours = theirs.twin_of(workload, "cpu", [], (state.params, state.extra))
+    for player, module in ours.modules.items():
+        left, expected = (dict(one.named_buffers()) for one in (its.twin.modules[player], module))
+        torch.testing.assert_close(left, expected, rtol=1e-3, atol=1e-3)
+
+
+@pytest.mark.parametrize("rate", [0.0, 1.0])
+def test_noise_falls_on_the_same_layers(rate):
+    """All of it or none: what lies between is drawn by either side for itself, when it only samples too."""
+    import jax
+    import numpy as np
+
+    from benchmarks.agree import shaken
+    from benchmarks.theirs import TWINS, tensor_of
+
+    model = tiny("pix2pix", dropout=rate)
+    params = shaken(jax.device_get(fresh_state("pix2pix").params), SHAKE)
+    twin = TWINS["pix2pix"](model, params, jax.device_get(fresh_state("pix2pix").extra))
+    source = random_batch(model)["input"]
+    with torch.inference_mode():
+        found = twin.modules["generator"].eval()(tensor_of(source, torch.device("cpu")))
+    expected = jax.jit(model.translate)(params, {"generator": {}}, source, jax.random.key(0))
+    np.testing.assert_allclose(found.permute(0, 2, 3, 1).numpy(), expected, atol=1e-5)
+
+
 @pytest.mark.parametrize("preset", ["wgan-gp", "stylegan2"])
 def test_a_turn_is_a_cycle_of_the_phases(preset):
     from benchmarks import ours, theirs
@@ -73,7 +130,9 @@ def test_another_model_is_noticed(monkeypatch):
     assert max(disagreement("gpt", tiny("gpt")).values()) > TOLERANCE
 
 
-@pytest.mark.parametrize("preset", ["dcgan", "wgan-gp", "stylegan2", "vae", "gpt", "music-transformer", "lstm"])
+@pytest.mark.parametrize(
+    "preset", ["dcgan", "wgan-gp", "stylegan2", "pix2pix", "vae", "gpt", "music-transformer", "lstm"]
+)
 def test_twins_draw_samples(preset):
     import jax
 
