@@ -27,7 +27,7 @@ class Question:
     """Weights, data and noise, the same ones for both sides; without dropout, whose masks are PyTorch's own."""
 
     def __init__(self, preset: str, model: Any, *, batch: int = 4, seed: int = 0, shake: float = 0.0):
-        self.model = dataclasses.replace(model, dropout=0.0) if hasattr(model, "dropout") else model
+        self.model = dataclasses.replace(model, **{name: 0.0 for name in vars(model) if name.endswith("dropout")})
         self.twin, self.preset, self.batch = TWINS[preset], preset, batch
         params, extra = jax.device_get(jax.jit(self.model.init)(jax.random.key(seed)))
         dtype = np.dtype(model.dtype)

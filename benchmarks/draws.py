@@ -6,9 +6,10 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
-from zoo.gan import adversarial, stylegan2
+from zoo.gan import adversarial, cyclegan, pix2pix, stylegan2
 from zoo.gan.style import style_count
-from zoo.vae import vae
+from zoo.gan.translators import ENLARGED
+from zoo.vae import vae, vqvae
 
 Draws = dict[str, Any]
 
@@ -60,9 +61,51 @@ def of_vae(model: Any, phase: str, key: jax.Array, n: int) -> Draws:
     return {"latent": model.latents(jax.random.fold_in(key, vae.LATENT), n)}
 
 
+def of_pix2pix(model: Any, phase: str, key: jax.Array, n: int) -> Draws:
+    """How pairs are moved, in both phases alike; dropout's masks are PyTorch's own."""
+    return moves(model, jax.random.fold_in(key, pix2pix.JITTER), n)
+
+
+def of_cyclegan(model: Any, phase: str, key: jax.Array, n: int) -> Draws:
+    """How the pictures of each set are moved; and of its pool, for each sample whether it takes the place of an older
+    one, and whose."""
+    keys = jax.random.split(jax.random.fold_in(key, pix2pix.JITTER))
+    found: Draws = {"moves": {name: moves(model, own, n) for name, own in zip(("input", "image"), keys, strict=True)}}
+    if phase == "critic":
+        pool = jax.random.fold_in(key, cyclegan.POOL)
+        for number, (_, target) in enumerate(cyclegan.WAYS.values()):
+            found[target] = jax.vmap(lambda own: swap(own, model.pool))(
+                jax.random.split(jax.random.fold_in(pool, number), n)
+            )
+    return found
+
+
+def moves(model: Any, key: jax.Array, n: int) -> Draws:
+    side = model.image_size
+    corner, flip = jax.random.split(key)
+    return {
+        "corner": jax.random.randint(corner, (n, 2), 0, round(side * ENLARGED) - side + 1),
+        "flip": jax.random.bernoulli(flip, 0.5, (n,)),
+    }
+
+
+def swap(key: jax.Array, size: int) -> Draws:
+    coin, place = jax.random.split(key)
+    return {"coin": jax.random.bernoulli(coin), "place": jax.random.randint(place, (), 0, size)}
+
+
+def of_vqvae(model: Any, phase: str, key: jax.Array, n: int) -> Draws:
+    """Which of the batch's vectors dead codes become; dropout's masks are PyTorch's own."""
+    if phase == "prior":
+        return {}
+    revive = jax.random.fold_in(key, vqvae.REVIVAL)
+    return {"drawn": jax.random.randint(revive, (model.codes,), 0, n * model.side**2)}
+
+
 # preset -> (model, phase, step's key, batch size) -> draws; the others draw nothing.
 DRAWS: Mapping[str, Callable[..., Draws]] = {
-    "dcgan": of_dcgan, "wgan-gp": of_wgan, "stylegan2": of_stylegan2, "vae": of_vae, "vae-conv": of_vae,
+    "dcgan": of_dcgan, "wgan-gp": of_wgan, "stylegan2": of_stylegan2, "pix2pix": of_pix2pix, "pix2pix-256": of_pix2pix,
+    "cyclegan": of_cyclegan, "cyclegan-256": of_cyclegan, "vae": of_vae, "vae-conv": of_vae, "vqvae": of_vqvae,
 }  # fmt: skip
 
 

@@ -13,23 +13,31 @@ import torch
 from torch.utils.data import DataLoader, Dataset
 
 from benchmarks.ours import plain
+from benchmarks.twins.cyclegan import CycleGAN
 from benchmarks.twins.dcgan import DCGAN
 from benchmarks.twins.gpt import GPT
 from benchmarks.twins.lstm import LSTM
+from benchmarks.twins.pix2pix import Pix2Pix
 from benchmarks.twins.stylegan2 import StyleGAN2
 from benchmarks.twins.vae import VAE
+from benchmarks.twins.vqvae import VQVAE
 from benchmarks.twins.wgan import WGAN
 from benchmarks.workloads import Suite, Workload
 from train.config import default_config
 from train.optim import Optim, for_player
 
 TWINS = {
-    "dcgan": DCGAN, "wgan-gp": WGAN, "stylegan2": StyleGAN2, "vae": VAE, "vae-conv": VAE, "gpt": GPT, "gpt2": GPT,
-    "music-transformer": GPT, "lstm": LSTM,
+    "dcgan": DCGAN, "wgan-gp": WGAN, "stylegan2": StyleGAN2, "pix2pix": Pix2Pix, "pix2pix-256": Pix2Pix,
+    "cyclegan": CycleGAN, "cyclegan-256": CycleGAN, "vae": VAE, "vae-conv": VAE, "vqvae": VQVAE, "gpt": GPT,
+    "gpt2": GPT, "music-transformer": GPT, "lstm": LSTM,
 }  # fmt: skip
 
 # preset -> keywords of its twin: other forms of the same mathematics, each tried where it is added to a mode by "+".
-FORMS: Mapping[str, tuple[str, ...]] = {"stylegan2": ("grouped", "sliced")}
+FORMS: Mapping[str, tuple[str, ...]] = {
+    "stylegan2": ("grouped", "sliced"),
+    **dict.fromkeys(("pix2pix", "pix2pix-256"), ("grouped",)),
+    **dict.fromkeys(("cyclegan", "cyclegan-256"), ("grouped", "apart")),
+}
 
 # mode -> what torch.compile is told; None is eager.
 COMPILE: Mapping[str, Mapping[str, Any] | None] = {
@@ -39,6 +47,7 @@ COMPILE: Mapping[str, Mapping[str, Any] | None] = {
     "max-autotune": {"mode": "max-autotune"},
     "max-autotune-no-cudagraphs": {"mode": "max-autotune-no-cudagraphs"},
 }
+GRAPHLESS = {"reduce-overhead": "compile", "max-autotune": "max-autotune-no-cudagraphs"}
 
 
 def layouts(workload: Workload) -> list[str]:
@@ -215,9 +224,11 @@ def compiled(function: Callable, kind: str) -> Callable:
 
 
 def compile_parts(twin: Any, kind: str) -> None:
-    """Those of the twin's methods that torch.compile can have."""
-    for name in twin.compiles:
-        setattr(twin, name, compiled(getattr(twin, name), kind))
+    """Those of the twin's methods that torch.compile can have; without CUDA graphs, which write over what they gave,
+    those whose results last."""
+    lasting = getattr(twin, "lasting", ())
+    for name in (*twin.compiles, *lasting):
+        setattr(twin, name, compiled(getattr(twin, name), GRAPHLESS.get(kind, kind) if name in lasting else kind))
 
 
 def amp(suite: Suite) -> Callable[[], Any]:

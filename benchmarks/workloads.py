@@ -139,7 +139,16 @@ WORKLOADS = (
     *both("stylegan2-64", "stylegan2", 32, {"image_size": 64}, **GPU),
     Workload(name="stylegan2-128", preset="stylegan2", kind="train", batch=32, fields={"image_size": 128}, **GPU),
     Workload(name="stylegan2-256", preset="stylegan2", kind="train", batch=16, fields={"image_size": 256}, **GPU),
+    *both("pix2pix-64", "pix2pix", 4, {}, **CPU),
+    Workload(name="cyclegan-64", preset="cyclegan", kind="train", batch=4, **CPU),
+    Workload(name="pix2pix-256-batch-1", preset="pix2pix-256", kind="train", batch=1, **GPU),
+    *both("pix2pix-256-batch-32", "pix2pix-256", 32, {}, **GPU),
+    *(
+        Workload(name=f"cyclegan-256-batch-{batch}", preset="cyclegan-256", kind="train", batch=batch, **GPU)
+        for batch in (1, 8)
+    ),
     Workload(name="vae", preset="vae", kind="train", batch=100, quick=True, small=True),
+    Workload(name="vqvae", preset="vqvae", kind="train", batch=64),
     Workload(
         name="vae-conv-64", preset="vae-conv", kind="train", batch=64, fields={"image_size": 64, "flow": 0},
     ),

@@ -14,6 +14,16 @@ def tensor(leaf: Any) -> Tensor:
     return torch.tensor(np.asarray(leaf))
 
 
+def pictures(leaf: Any) -> Tensor:
+    """[N, H, W, C] as [N, C, H, W]."""
+    return tensor(leaf).permute(0, 3, 1, 2).contiguous()
+
+
+def layers_of(tree: Tree, kind: str) -> list[Tree]:
+    """The layers KIND_0, KIND_1, ... of a network."""
+    return [tree[f"{kind}_{n}"] for n in range(sum(name.startswith(f"{kind}_") for name in tree))]
+
+
 def wide(x: Tensor) -> Tensor:
     """x in float32 at least, as losses and pictures are formed whatever the compute dtype."""
     return x.to(torch.promote_types(x.dtype, torch.float32))
@@ -47,9 +57,10 @@ def conv(tree: Tree, *, stride: int = 1, padding: int = 0) -> nn.Conv2d:
     return layer
 
 
-def transpose(tree: Tree, *, stride: int = 2, padding: int = 1) -> nn.ConvTranspose2d:
+def transpose(tree: Tree, *, stride: int = 2, padding: int = 1, more: int = 0) -> nn.ConvTranspose2d:
+    """``more``: rows and columns at the end of what a kernel of odd size doubles."""
     side, _, inner, outer = tree["kernel"].shape
-    layer = nn.ConvTranspose2d(inner, outer, side, stride, padding, bias="bias" in tree)
+    layer = nn.ConvTranspose2d(inner, outer, side, stride, padding, more, bias="bias" in tree)
     layer.weight.data.copy_(tensor(tree["kernel"]).permute(2, 3, 0, 1))
     bias(layer, tree)
     return layer

@@ -9,10 +9,11 @@ pytestmark = [pytest.mark.reference, pytest.mark.slow]
 pytest.importorskip("torch")
 
 SHAPES = {
-    "dcgan": {}, "wgan-gp": {}, "stylegan2": {}, "vae": {}, "vae-conv": {"flow": 0}, "gpt": {},
-    "music-transformer": {"dropout": 0.0}, "lstm": {},
+    "dcgan": {}, "wgan-gp": {}, "stylegan2": {}, "pix2pix": {"dropout": 0.0}, "cyclegan": {}, "vae": {},
+    "vae-conv": {"flow": 0}, "vqvae": {"prior_dropout": 0.0}, "gpt": {}, "music-transformer": {"dropout": 0.0},
+    "lstm": {},
 }  # fmt: skip
-GAMES = ("dcgan", "wgan-gp", "stylegan2")  # in which no loss need fall
+GAMES = ("dcgan", "wgan-gp", "stylegan2", "pix2pix", "cyclegan")  # in which no loss need fall
 
 
 @pytest.mark.parametrize("preset", SHAPES)

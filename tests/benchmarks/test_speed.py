@@ -20,6 +20,7 @@ from benchmarks.ratios import geometric_mean, ratio
 from benchmarks.results import read_lines, save, slug
 from benchmarks.speed import accounts, rows, undisturbed, wait_until_quiet
 from benchmarks.workloads import WORKLOADS, Workload, random_examples
+from zoo import create
 from zoo.errors import UserError
 
 
@@ -346,6 +347,19 @@ def test_flops_do_not_count_what_forms_add():
     expected = 3 * 2 * 16 * 6 * 10 * (8 * 8) * 5
     assert step_flops(Layer(conv2d, (16, 16, 6)), 5) == pytest.approx(expected, rel=0.01)
     assert step_flops(Layer(conv2d_transpose, (8, 8, 6)), 5) == pytest.approx(expected, rel=0.01)
+
+
+def test_flops_of_translating_are_those_of_its_convolutions():
+    """pix2pix at 64 pixels, layer by layer: 2 x 16 taps x channels in and out of each pixel of a layer's small side."""
+    model, batch = create("pix2pix"), 4
+    of = lambda side, inner, outer: 2 * batch * 16 * side**2 * inner * outer
+    downs = [of(32, 3, 32), of(16, 32, 64), of(8, 64, 128), of(4, 128, 256), of(2, 256, 256), of(1, 256, 256)]
+    ups = [of(1, 256, 256), of(2, 512, 256), of(4, 512, 128), of(8, 256, 64), of(16, 128, 32), of(32, 64, 3)]
+    generator, judged = sum(downs) + sum(ups), [of(32, 6, 32), of(16, 32, 64), of(15, 64, 128), of(14, 128, 1)]
+    # Three passes for a gradient, but none to a picture of the data, nor the generator's to the critic's kernels.
+    critic_step = generator + 2 * (3 * sum(judged) - judged[0])
+    generator_step = 3 * generator - downs[0] + 2 * sum(judged)
+    assert step_flops(model, batch) == pytest.approx(critic_step + generator_step, rel=0.002)
 
 
 def test_flops_do_not_count_what_no_result_reads():
