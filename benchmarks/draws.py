@@ -6,7 +6,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
-from zoo.gan import adversarial, stylegan2
+from zoo.gan import adversarial, style, stylegan2
 from zoo.gan.style import style_count
 from zoo.vae import vae
 
@@ -34,7 +34,7 @@ def of_stylegan2(model: Any, phase: str, key: jax.Array, n: int) -> Draws:
         key, n = jax.random.fold_in(key, stylegan2.PATH), max(n // model.path_shrink, 1)
         shape = model.batch_spec(n)["image"].shape
         return mixed(model, key, n) | {
-            "picture": jax.random.normal(jax.random.fold_in(key, stylegan2.SECOND + 1), shape, jnp.float32)
+            "picture": jax.random.normal(jax.random.fold_in(key, style.SECOND + 1), shape, jnp.float32)
         }
     purpose = {"critic": adversarial.CRITIC_LATENTS, "generator": adversarial.GENERATOR_LATENTS}[phase]
     return mixed(model, jax.random.fold_in(key, purpose), n)
@@ -42,12 +42,12 @@ def of_stylegan2(model: Any, phase: str, key: jax.Array, n: int) -> Draws:
 
 def mixed(model: Any, key: jax.Array, n: int) -> Draws:
     count = style_count(model.image_size)
-    chosen, place = jax.random.split(jax.random.fold_in(key, stylegan2.MIX))
+    chosen, place = jax.random.split(jax.random.fold_in(key, style.MIX))
     cut = jax.random.randint(place, (n,), 1, count)
-    noise, sides = jax.random.fold_in(key, stylegan2.NOISE), [4 * 2 ** ((layer + 1) // 2) for layer in range(count - 1)]
+    noise, sides = jax.random.fold_in(key, style.NOISE), [4 * 2 ** ((layer + 1) // 2) for layer in range(count - 1)]
     return {
         "latent": model.latents(key, n),
-        "second": model.latents(jax.random.fold_in(key, stylegan2.SECOND), n),
+        "second": model.latents(jax.random.fold_in(key, style.SECOND), n),
         "cut": jnp.where(jax.random.uniform(chosen, (n,)) < model.mixing, cut, count),
         "noise": [
             jax.random.normal(jax.random.fold_in(noise, layer), (n, side, side, 1), jnp.float32)
