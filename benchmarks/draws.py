@@ -6,10 +6,10 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
-from zoo.gan import adversarial, cyclegan, pix2pix, stylegan2
+from zoo.gan import adversarial, cyclegan, pix2pix, style, stylegan2
 from zoo.gan.style import style_count
 from zoo.gan.translators import ENLARGED
-from zoo.vae import vae, vqvae
+from zoo.vae import coded, vae
 
 Draws = dict[str, Any]
 
@@ -35,7 +35,7 @@ def of_stylegan2(model: Any, phase: str, key: jax.Array, n: int) -> Draws:
         key, n = jax.random.fold_in(key, stylegan2.PATH), max(n // model.path_shrink, 1)
         shape = model.batch_spec(n)["image"].shape
         return mixed(model, key, n) | {
-            "picture": jax.random.normal(jax.random.fold_in(key, stylegan2.SECOND + 1), shape, jnp.float32)
+            "picture": jax.random.normal(jax.random.fold_in(key, style.SECOND + 1), shape, jnp.float32)
         }
     purpose = {"critic": adversarial.CRITIC_LATENTS, "generator": adversarial.GENERATOR_LATENTS}[phase]
     return mixed(model, jax.random.fold_in(key, purpose), n)
@@ -43,12 +43,12 @@ def of_stylegan2(model: Any, phase: str, key: jax.Array, n: int) -> Draws:
 
 def mixed(model: Any, key: jax.Array, n: int) -> Draws:
     count = style_count(model.image_size)
-    chosen, place = jax.random.split(jax.random.fold_in(key, stylegan2.MIX))
+    chosen, place = jax.random.split(jax.random.fold_in(key, style.MIX))
     cut = jax.random.randint(place, (n,), 1, count)
-    noise, sides = jax.random.fold_in(key, stylegan2.NOISE), [4 * 2 ** ((layer + 1) // 2) for layer in range(count - 1)]
+    noise, sides = jax.random.fold_in(key, style.NOISE), [4 * 2 ** ((layer + 1) // 2) for layer in range(count - 1)]
     return {
         "latent": model.latents(key, n),
-        "second": model.latents(jax.random.fold_in(key, stylegan2.SECOND), n),
+        "second": model.latents(jax.random.fold_in(key, style.SECOND), n),
         "cut": jnp.where(jax.random.uniform(chosen, (n,)) < model.mixing, cut, count),
         "noise": [
             jax.random.normal(jax.random.fold_in(noise, layer), (n, side, side, 1), jnp.float32)
@@ -98,8 +98,8 @@ def of_vqvae(model: Any, phase: str, key: jax.Array, n: int) -> Draws:
     """Which of the batch's vectors dead codes become; dropout's masks are PyTorch's own."""
     if phase == "prior":
         return {}
-    revive = jax.random.fold_in(key, vqvae.REVIVAL)
-    return {"drawn": jax.random.randint(revive, (model.codes,), 0, n * model.side**2)}
+    revive = jax.random.fold_in(key, coded.REVIVAL)
+    return {"drawn": jax.random.randint(revive, (model.codes,), 0, n * model.sides[0] ** 2)}
 
 
 # preset -> (model, phase, step's key, batch size) -> draws; the others draw nothing.

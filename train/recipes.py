@@ -61,12 +61,25 @@ RECIPES: Mapping[str, Recipe] = MappingProxyType(
             optim=Optim(rule="adam", learning_rate=2e-4, b1=0.0, b2=0.9),
             ema={"generator": 0.9995},
         ),
+        # Steps are the critic's, of which the generator takes every second.
+        "biggan": Recipe(
+            steps=200_000,
+            batch_size=64,
+            optim=Optim(rule="adam", learning_rate=2e-4, b1=0.0, b2=0.999),
+            ema={"generator": 0.9999},
+        ),
         # 600 000 pictures each at five sizes and on the four ways between them.
         "progressive": Recipe(
             steps=170_000,
             batch_size=32,
             optim=Optim(rule="adam", learning_rate=1e-3, b1=0.0, b2=0.99),
             ema={"generator": 0.999},
+        ),
+        "stylegan": Recipe(
+            steps=200_000,
+            batch_size=32,
+            optim=Optim(rule="adam", learning_rate=1e-3, b1=0.0, b2=0.99),
+            ema={"generator": 0.998},
         ),
         "stylegan2": _STYLEGAN2,
         "stylegan2-ada": _STYLEGAN2,
@@ -90,6 +103,7 @@ RECIPES: Mapping[str, Recipe] = MappingProxyType(
         "music-vae": Recipe(steps=20_000, batch_size=128, optim=_MUSIC_VAE),
         "music-vae-trio": Recipe(steps=50_000, batch_size=32, optim=_MUSIC_VAE),
         "infovae": Recipe(steps=10_000, batch_size=64, optim=Optim(rule="adam", learning_rate=2e-3, schedule="cosine")),
+        "vae-gae": Recipe(steps=10_000, batch_size=64, optim=Optim(rule="adam", learning_rate=2e-3, schedule="cosine")),
         "vqvae": _CODES,
         "vqvae2": _CODES,
         "gpt": Recipe(steps=5_000, batch_size=32, optim=_SMALL_GPT),

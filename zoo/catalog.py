@@ -72,7 +72,9 @@ CATALOG: Mapping[str, Entry] = MappingProxyType(
         "wgan-gp": Entry("gan", "zoo.gan.wgan", "WGAN", "Gulrajani et al. 2017", "art?size=64"),
         "wgan-gp-256": Entry("gan", "zoo.gan.wgan", "WGAN", "Gulrajani et al. 2017", "art?size=256", _FACES),
         "cgan": Entry("gan", "zoo.gan.cgan", "CGAN", "Mirza & Osindero 2014; Miyato & Koyama 2018", _FOUR_FAMILIES),
+        "biggan": Entry("gan", "zoo.gan.biggan", "BigGAN", "Brock et al. 2019", _FOUR_FAMILIES),
         "progressive": Entry("gan", "zoo.gan.progressive", "Progressive", "Karras et al. 2018", "art?size=64"),
+        "stylegan": Entry("gan", "zoo.gan.stylegan", "StyleGAN", "Karras et al. 2019", "art"),
         "stylegan2": Entry("gan", "zoo.gan.stylegan2", "StyleGAN2", "Karras et al. 2020", "art"),
         "stylegan2-ada": Entry(
             "gan", "zoo.gan.stylegan2", "StyleGAN2", "Karras et al. 2020 (ADA)", "art?count=1000", {"ada_target": 0.6}
@@ -88,6 +90,7 @@ CATALOG: Mapping[str, Entry] = MappingProxyType(
         "music-vae": Entry("vae", "zoo.vae.music", "MusicVAE", "Roberts et al. 2018", "bach"),
         "music-vae-trio": Entry("vae", "zoo.vae.music", "MusicVAE", "Roberts et al. 2018", "bach", _TRIO),
         "infovae": Entry("vae", "zoo.vae.vae", "VAE", "Zhao et al. 2017", "art", _CONV_VAE | {"flow": 0, **_INFO}),
+        "vae-gae": Entry("vae", "zoo.vae.rae", "RAE", "Ghosh et al. 2020", "art"),
         "vqvae": Entry("vae", "zoo.vae.vqvae", "VQVAE", "van den Oord et al. 2017", "art"),
         "vqvae2": Entry("vae", "zoo.vae.vqvae2", "VQVAE2", "Razavi et al. 2019", "art?size=64"),
         "gpt": Entry("transformer", "zoo.transformer.gpt", "GPT", "Radford et al. 2019", "bach"),

@@ -98,7 +98,7 @@ class VQVAE:
         """Which vectors dead codes become."""
         if phase == "prior":
             return {}
-        return {"drawn": torch.randint(batch * self.model.side**2, (self.model.codes,), device=device)}
+        return {"drawn": torch.randint(batch * self.model.sides[0] ** 2, (self.model.codes,), device=device)}
 
     def autoencoder_loss(self, batch: Mapping[str, Tensor], draws: Mapping[str, Tensor]) -> Tensor:
         model, network, image = self.model, self.modules["autoencoder"], batch["image"]

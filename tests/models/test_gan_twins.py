@@ -8,9 +8,11 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from zoo.gan.biggan import BigGAN
 from zoo.gan.cgan import CGAN
 from zoo.gan.gan2d import GAN2D
 from zoo.gan.r3gan import R3GAN
+from zoo.gan.stylegan import StyleGAN
 from zoo.gan.stylegan2 import StyleGAN2
 from zoo.gan.wgan import WGAN
 
@@ -243,3 +245,121 @@ def test_stylegan2():
     x = act(equal_dense(x.permute(0, 2, 3, 1).reshape(4, -1), tree["EqualDense_0"]))
     logits, _ = model.judge(params, extra, batch["image"], batch, KEY, train=True)
     close(logits, equal_dense(x, tree["EqualDense_1"])[:, 0], 1e-3)
+
+
+def blur(x):
+    return F.conv2d(x, bilinear(x.shape[1]), padding=1, groups=x.shape[1])
+
+
+def stylegan_critic(tree, x, levels):
+    act = lambda x: F.leaky_relu(x, 0.2) * math.sqrt(2)
+    x = act(equal_conv(x, tree["EqualConv_0"]))
+    for level in range(levels):
+        first, second = (tree[f"EqualConv_{2 * level + layer}"] for layer in (1, 2))
+        y = blur(act(equal_conv(x, first, padding=1)))
+        x = act(F.avg_pool2d(equal_conv(y, second, padding=1), 2))
+    spread = (x.var(0, unbiased=False) + 1e-8).sqrt().mean().expand(4, 1, 4, 4)
+    x = act(equal_conv(torch.cat([x, spread], 1), tree[f"EqualConv_{2 * levels + 1}"], padding=1))
+    x = act(equal_dense(x.permute(0, 2, 3, 1).reshape(4, -1), tree["EqualDense_0"]))
+    return equal_dense(x, tree["EqualDense_1"])[:, 0]
+
+
+def test_stylegan_with_its_penalty():
+    """Pictures; and the loss with R1, and its gradient through create_graph."""
+    model = StyleGAN(image_size=16, channels=2, latent_size=6, base=64, widest=8, mapping=3, mixing=0.0)
+    params, extra, batch, fake = started(model)
+    act = lambda x: F.leaky_relu(x, 0.2) * math.sqrt(2)
+    key = jax.random.fold_in(KEY, 0)  # the critic's latents
+    w = tensor(model.latents(key, 4))
+    w = w * (w.square().mean(1, keepdim=True) + 1e-8).rsqrt()
+    for layer in range(3):
+        w = act(equal_dense(w, params["generator"]["mapping"][f"EqualDense_{layer}"], 0.01))
+    tree, layers = params["generator"]["synthesis"], 0
+    x, noises = tensor(tree["start"]).permute(2, 0, 1)[None].repeat(4, 1, 1, 1), jax.random.fold_in(key, 11)
+    for at in range(6):
+        if at:
+            x = F.interpolate(x, scale_factor=2) if at % 2 == 0 else x
+            x, layers = equal_conv(x, tree[f"EqualConv_{layers}"], padding=1), layers + 1
+            x = blur(x) if at % 2 == 0 else x
+        mine = tree[f"Styled_{at}"]
+        noise = pixels(jax.random.normal(jax.random.fold_in(noises, at), (4, *x.shape[2:], 1)))
+        strength, bias = (tensor(mine[name])[None, :, None, None] for name in ("strength", "bias"))
+        x = F.instance_norm(act(x + strength * noise + bias), eps=1e-8)
+        scale, mean = equal_dense(w, mine["style"])[:, :, None, None].chunk(2, 1)
+        x = x * (1 + scale) + mean
+    close(fake.transpose(0, 3, 1, 2), equal_conv(x, tree["EqualConv_5"]), 1e-3)
+
+    kernel = tensor(params["critic"]["EqualConv_2"]["kernel"]).requires_grad_()
+    tree = {**params["critic"], "EqualConv_2": {**params["critic"]["EqualConv_2"], "kernel": kernel}}
+    real = pixels(batch["image"]).requires_grad_()
+    on_real, on_fake = stylegan_critic(tree, real, 2), stylegan_critic(tree, pixels(fake), 2)
+    (slope,) = torch.autograd.grad(on_real.sum(), real, create_graph=True)
+    penalty = 10 / 2 * slope.square().sum((1, 2, 3)).mean()
+    loss = F.softplus(-on_real).mean() + F.softplus(on_fake).mean() + penalty
+    loss.backward()
+    ours = lambda mine: model.phases[0].loss({**params, "critic": mine}, extra, batch, KEY, STEP)[0]
+    value, grad = jax.jit(jax.value_and_grad(ours))(params["critic"])
+    close(value, loss)
+    close(grad["EqualConv_2"]["kernel"], kernel.grad, 1e-3)
+
+
+def spectral(tree, vectors, path=()):
+    """Kernels divided by their norm along the stored vectors, after one turn."""
+    out = {}
+    for name, leaf in tree.items():
+        here = (*path, name)
+        if isinstance(leaf, dict):
+            out[name] = spectral(leaf, vectors, here)
+        elif leaf.ndim < 2:
+            out[name] = leaf
+        else:
+            matrix = tensor(leaf).reshape(-1, leaf.shape[-1])
+            left = F.normalize(matrix @ tensor(vectors[".".join(here)]), dim=0)
+            right = F.normalize(left @ matrix, dim=0)
+            out[name] = tensor(leaf) / (left @ matrix @ right)
+    return out
+
+
+def attention(x, tree):
+    b, _, h, w = x.shape
+    query, key, value = (conv(x, tree[name]) for name in ("query", "key", "value"))
+    key, value = (F.max_pool2d(y, 2).flatten(2) for y in (key, value))
+    weights = torch.softmax(query.flatten(2).transpose(1, 2) @ key, -1)
+    found = (value @ weights.transpose(1, 2)).reshape(b, -1, h, w)
+    return x + float(tree["gain"]) * conv(found, tree["out"])
+
+
+def test_biggan():
+    model = BigGAN(image_size=16, channels=2, chunk=3, embedding=4, width=4, attention=8, classes=3)
+    params, extra, batch, fake = started(model)
+    label = F.one_hot(tensor(batch["label"]).long(), 3).float()
+    latent = tensor(jax.random.normal(jax.random.fold_in(KEY, 0), (4, 9)))
+    layers = {name: leaf for name, leaf in params["generator"].items() if name != "embedding"}
+    tree = spectral(layers, extra["vectors"])
+    shared = dense(label, params["generator"]["embedding"])
+    x = dense(latent[:, :3], tree["Dense_0"]).reshape(4, 4, 4, -1).permute(0, 3, 1, 2)
+
+    def norm(x, mine, condition):
+        gain, bias = (dense(condition, mine[name])[:, :, None, None] for name in ("gain", "bias"))
+        return torch.relu(batch_norm(x, {}) * (1 + gain) + bias)
+
+    for index in range(2):
+        block, condition = tree[f"UpBlock_{index}"], torch.cat([shared, latent[:, 3 + 3 * index : 6 + 3 * index]], 1)
+        grow = lambda x: F.interpolate(x, scale_factor=2)
+        y = conv(grow(norm(x, block["ConditionalNorm_0"], condition)), block["Conv_0"])
+        y = conv(norm(y, block["ConditionalNorm_1"], condition), block["Conv_1"])
+        x = y + conv(grow(x), block["skip"])
+        x = attention(x, tree["SelfAttention_0"]) if x.shape[2] == 8 else x
+    x = torch.relu(batch_norm(x, tree["BatchNorm_0"]))
+    close(fake.transpose(0, 3, 1, 2), torch.tanh(conv(x, tree["Conv_0"])), 1e-3)
+
+    tree, x = spectral(params["critic"], extra["critic"]), pixels(batch["image"])
+    for index in range(3):
+        block, shrink = tree[f"DownBlock_{index}"], (lambda x: F.avg_pool2d(x, 2)) if index == 0 else (lambda x: x)
+        y = conv(x if index == 0 else torch.relu(x), block["Conv_0"])
+        y = shrink(conv(torch.relu(y), block["Conv_1"]))
+        x = y + (shrink(conv(x, block["skip"])) if "skip" in block else x)
+        x = attention(x, tree["SelfAttention_0"]) if index == 0 else x
+    x = torch.relu(x).sum((2, 3))
+    logits = dense(x, tree["Dense_0"])[:, 0] + (dense(label, tree["projection"]) * x).sum(1)
+    close(model.judge(params, extra, batch["image"], batch, KEY, train=True)[0], logits, 1e-3)

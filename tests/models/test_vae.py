@@ -78,6 +78,30 @@ def test_loss_is_reconstruction_plus_beta_kl(model):
     np.testing.assert_allclose(sums["elbo"][0] / 4, -losses[0] - metrics["kl"][0], rtol=1e-5)
 
 
+def test_beta_rises_and_so_does_a_capacity():
+    """In a straight line over ten steps; with a capacity it is |KL - C| that beta weighs. Both may be traced."""
+    model = TINY["bernoulli"]
+    params, extra = started(model)
+    steps = jnp.array([0, 5, 10, 25])
+
+    @jax.jit
+    def run(beta, capacity):
+        def one(step, **fields):
+            return replace(model, beta=beta, anneal=10, **fields).loss(params, extra, batch_of(model), KEY, step)
+
+        risen, (_, metrics) = jax.vmap(one)(steps)
+        held, _ = jax.vmap(lambda step: one(step, capacity=capacity))(steps)
+        return risen, held, metrics["reconstruction"][0], metrics["kl"][0]
+
+    for beta, capacity in ((2.0, 30.0), (0.5, 1e-3)):
+        risen, held, nll, kl = run(beta, capacity)
+        share = np.array([0, 0.5, 1, 1])
+        np.testing.assert_allclose(risen, nll + beta * share * kl, rtol=1e-5)
+        np.testing.assert_allclose(held, nll + beta * np.abs(kl - share * capacity), rtol=1e-5)
+    at_once = replace(model, beta=2.0, capacity=30.0).loss(params, extra, batch_of(model), KEY, jnp.int32(0))[0]
+    np.testing.assert_allclose(at_once, nll + 2 * np.abs(kl - 30), rtol=1e-5)
+
+
 def test_infovae_adds_the_discrepancy_of_latents_to_the_prior(model):
     """With latents that are all one point it is large, with draws of the prior about nothing; and it is in the loss."""
     params, extra = started(model)

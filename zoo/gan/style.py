@@ -1,6 +1,9 @@
-"""The networks of StyleGAN2: mapping, synthesis with skips, residual critic (Karras et al. 2020, arXiv:1912.04958)."""
+"""What style-based generators share (Karras et al. 2019, arXiv:1812.04948): the mapping network, styles that are mixed
+and truncated, a critic's last layers; and StyleGAN2's own networks: synthesis with skips, residual critic (Karras et
+al. 2020, arXiv:1912.04958)."""
 
 import math
+from collections.abc import Callable
 from typing import Any
 
 import flax.linen as nn
@@ -16,6 +19,8 @@ from zoo.nn.filters import downsample, smooth, upsample
 from zoo.nn.modulated import TAPS, modulated_conv2d
 
 SMALLEST = 4  # pixels a side, where the generator begins and the critic ends
+MIX, NOISE, SECOND = range(10, 13)  # folded into keys, beside those of `zoo.gan.adversarial`
+AVERAGE_DECAY = 0.995  # of the mean style
 
 
 def sizes(image_size: int) -> list[int]:
@@ -24,8 +29,36 @@ def sizes(image_size: int) -> list[int]:
 
 
 def style_count(image_size: int) -> int:
-    """Styles that a picture takes: two at each size, one each of the first and for the last colours."""
+    """Styles that a picture takes: two at each size; of StyleGAN2 one of the first, and one for the last colours."""
     return 2 * len(sizes(image_size))
+
+
+def mixed(
+    draw: Callable[[Array], Array], mean: Array, key: Array, *, layers: int, share: Array | float
+) -> tuple[Array, Array]:
+    """Styles [n, layers, W] as a generator is trained with them, and the mean style [W] after them.
+
+    ``draw`` makes styles [n, W] of a key. ``share`` of the pictures take the styles of their finer layers, from a
+    random one on, from a second draw (Karras et al. 2019, section 3.1).
+    """
+    first, second = draw(key), draw(jax.random.fold_in(key, SECOND))
+    chosen, place = jax.random.split(jax.random.fold_in(key, MIX))
+    n = len(first)
+    cut = jax.random.randint(place, (n,), 1, layers)
+    cut = jnp.where(jax.random.uniform(chosen, (n,)) < share, cut, layers)
+    fine = jnp.arange(layers)[None] >= cut[:, None]
+    styles = jnp.where(fine[..., None], second[:, None], first[:, None])
+    now = jnp.mean(jax.lax.stop_gradient(first), axis=0).astype(mean.dtype)
+    return styles, AVERAGE_DECAY * mean + (1 - AVERAGE_DECAY) * now
+
+
+def truncated(w: Array, mean: Array, psi: Array | float, *, layers: int, cutoff: int | None = None) -> Array:
+    """Styles [n, W] -> those of every layer [n, layers, W], brought nearer to the mean style [W]: mean + psi (w - mean)
+    (Karras et al. 2019, appendix B). ``cutoff``: from this layer on they stay as they are."""
+    near = mean[None].astype(w.dtype) * (1 - psi) + w * psi
+    coarse = layers if cutoff is None else min(cutoff, layers)
+    parts = jnp.repeat(near[:, None], coarse, axis=1), jnp.repeat(w[:, None], layers - coarse, axis=1)
+    return jnp.concatenate(parts, axis=1)
 
 
 class Mapping(nn.Module):
@@ -124,10 +157,17 @@ class Critic(nn.Module):
             y = activate(EqualConv(features, stride=2, padding=0, dtype=dtype)(y))
             skip = EqualConv(features, kernel_size=1, use_bias=False, dtype=dtype)(downsample(x, TAPS))
             x = (y + skip) / math.sqrt(2)
-        x = x if self.group is None else with_spread(x, self.group)
-        x = activate(EqualConv(self.widths[0], dtype=dtype)(x))
-        x = activate(EqualDense(self.widths[0], dtype=dtype)(x.reshape(len(x), -1)))
-        return wide(EqualDense(1, dtype=dtype)(x))[:, 0]
+        return verdict(x, self.group, dtype)
+
+
+def verdict(x: Array, group: int | None, dtype: Any) -> Array:
+    """A critic's last layers, inside one: its features at 4 x 4 [B, 4, 4, C], with the spread of ``group`` pictures
+    beside them, -> logits [B]."""
+    features = x.shape[-1]
+    x = x if group is None else with_spread(x, group)
+    x = activate(EqualConv(features, dtype=dtype)(x))
+    x = activate(EqualDense(features, dtype=dtype)(x.reshape(len(x), -1)))
+    return wide(EqualDense(1, dtype=dtype)(x))[:, 0]
 
 
 def with_spread(x: Array, group: int) -> Array:

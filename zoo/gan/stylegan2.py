@@ -10,12 +10,11 @@ from zoo.errors import UserError
 from zoo.gan import adversarial
 from zoo.gan.adversarial import Answer, play
 from zoo.gan.augment import augment
-from zoo.gan.style import Critic, Mapping, Synthesis, sizes, style_count
+from zoo.gan.style import NOISE, SECOND, Critic, Mapping, Synthesis, mixed, sizes, style_count, truncated
 from zoo.losses import squared_gradient_norm
 from zoo.model import Array, Batch, Extra, Params, Phase
 
-MIX, NOISE, SECOND, PATH = range(10, 14)  # folded into keys, beside those of `zoo.gan.adversarial`
-AVERAGE_DECAY = 0.995  # of the mean style
+PATH = 13  # folded into keys, beside those of `zoo.gan.style`
 ADAPT_EVERY = 4  # steps from one change of the probability of augmentations to the next
 PATH_DECAY = 0.01  # share of a new batch in the mean path length
 
@@ -186,9 +185,8 @@ class StyleGAN2:
     def styles(self, params: Params, extra: Extra, latent: Array, *, truncation: Array | float = 1.0) -> Array:
         """[n, Z] -> the styles of every layer, [n, L, W]. ``truncation`` psi: below 1 they are nearer to the mean one,
         for pictures that are more typical and less various."""
-        w = self._style(params, latent)
-        w = extra["style"][None].astype(w.dtype) * (1 - truncation) + w * truncation
-        return jnp.repeat(w[:, None], style_count(self.image_size), axis=1)
+        layers = style_count(self.image_size)
+        return truncated(self._style(params, latent), extra["style"], truncation, layers=layers)
 
     def render(self, params: Params, extra: Extra, latent: Array, *, truncation: Array | float = 1.0) -> Array:
         """[n, Z] -> [n, H, W, C], cut to [-1, 1]; all with the same noise."""
@@ -214,12 +212,7 @@ class StyleGAN2:
 
     def _mixed(self, params: Params, extra: Extra, key: Array, n: int) -> tuple[Array, Extra]:
         """Styles [n, L, W] as they are trained with, and ``extra`` with the mean style."""
-        count = style_count(self.image_size)
-        first, second = (self._style(params, self.latents(k, n)) for k in (key, jax.random.fold_in(key, SECOND)))
-        chosen, place = jax.random.split(jax.random.fold_in(key, MIX))
-        cut = jax.random.randint(place, (n,), 1, count)
-        cut = jnp.where(jax.random.uniform(chosen, (n,)) < self.mixing, cut, count)
-        fine = jnp.arange(count)[None] >= cut[:, None]
-        styles = jnp.where(fine[..., None], second[:, None], first[:, None])
-        mean = jnp.mean(jax.lax.stop_gradient(first), axis=0).astype(extra["style"].dtype)
-        return styles, {**extra, "style": AVERAGE_DECAY * extra["style"] + (1 - AVERAGE_DECAY) * mean}
+        draw = lambda key: self._style(params, self.latents(key, n))
+        layers = style_count(self.image_size)
+        styles, mean = mixed(draw, extra["style"], key, layers=layers, share=self.mixing)
+        return styles, {**extra, "style": mean}

@@ -2,7 +2,7 @@
 moves every layer at the same pace (Karras et al. 2018, arXiv:1710.10196, section 4.1)."""
 
 import math
-from typing import Any
+from typing import Any, Literal
 
 import flax.linen as nn
 import jax
@@ -10,7 +10,7 @@ import jax.numpy as jnp
 from flax.linen.dtypes import promote_dtype
 
 from zoo.nn.columns import add_bias
-from zoo.nn.conv import Padding, conv2d
+from zoo.nn.conv import Padding, conv2d, conv2d_transpose
 
 Array = jax.Array
 SLOPE = 0.2
@@ -47,6 +47,9 @@ class EqualConv(nn.Module):
     stride: int = 1
     padding: Padding = "SAME"
     use_bias: bool = True
+    resample: Literal["up", "down"] | None = None
+    """Of pictures of twice the size, by nearest neighbours; or means of 2 x 2 pixels of the result; ``stride`` and
+    ``padding`` then mean nothing."""
     dtype: Any = None
 
     @nn.compact
@@ -55,5 +58,24 @@ class EqualConv(nn.Module):
         kernel = self.param("kernel", nn.initializers.normal(1.0), shape, jnp.float32)
         bias = self.param("bias", nn.initializers.zeros, shape[-1:], jnp.float32) if self.use_bias else None
         x, kernel, bias = promote_dtype(x, kernel / math.sqrt(math.prod(shape[:3])), bias, dtype=self.dtype)
-        y = conv2d(x, kernel, stride=self.stride, padding=self.padding)
-        return add_bias(y, bias)
+        if self.resample is None:
+            return add_bias(conv2d(x, kernel, stride=self.stride, padding=self.padding), bias)
+        return add_bias((enlarging if self.resample == "up" else halving)(x, kernel), bias)
+
+
+def enlarging(x: Array, kernel: Array) -> Array:
+    """[B, H, W, I], kernel [K, K, I, O] of odd K -> [B, 2 H, 2 W, O]: ``conv2d`` of x whose pixels have become squares
+    of four, as one transposed convolution with a kernel of K + 1."""
+    return conv2d_transpose(x, _twofold(kernel[::-1, ::-1]), stride=2, padding=kernel.shape[0] // 2)
+
+
+def halving(x: Array, kernel: Array) -> Array:
+    """[B, H, W, I], kernel [K, K, I, O] of odd K -> [B, H / 2, W / 2, O]: means of 2 x 2 pixels of ``conv2d``, as one
+    convolution with a kernel of K + 1."""
+    return conv2d(x, _twofold(kernel) / 4, stride=2, padding=kernel.shape[0] // 2)
+
+
+def _twofold(kernel: Array) -> Array:
+    """[K, K, I, O] -> [K + 1, K + 1, I, O]: its sum over the places in a square of four."""
+    p = jnp.pad(kernel, [(1, 1), (1, 1), (0, 0), (0, 0)])
+    return p[1:, 1:] + p[:-1, 1:] + p[1:, :-1] + p[:-1, :-1]

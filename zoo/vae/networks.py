@@ -1,7 +1,7 @@
 """Encoders and decoders of the VAEs: dense ones and convolutional ones behind the same two signatures.
 
-An encoder maps pictures [B, H, W, C] to the mean and the log variance of q(z | x), each [B, Z]; a decoder maps latents
-[B, Z] to what the likelihood takes, [B, H, W, C].
+An encoder maps pictures [B, H, W, C] to the mean and the log variance of q(z | x), each [B, Z], or, where it is
+``sure``, to z itself; a decoder maps latents [B, Z] to what the likelihood takes, [B, H, W, C].
 """
 
 import math
@@ -20,11 +20,12 @@ class DenseEncoder(nn.Module):
     latent_size: int
     width: int
     dtype: Any
+    sure: bool = False
 
     @nn.compact
-    def __call__(self, x: Array) -> tuple[Array, Array]:
+    def __call__(self, x: Array) -> tuple[Array, Array] | Array:
         x = nn.relu(nn.Dense(self.width, dtype=self.dtype)(x.reshape(len(x), -1)))
-        return _posterior(x, self.latent_size, self.dtype)
+        return _posterior(x, self.latent_size, self.dtype, self.sure)
 
 
 class DenseDecoder(nn.Module):
@@ -49,13 +50,14 @@ class ConvEncoder(nn.Module):
     latent_size: int
     width: int
     dtype: Any
+    sure: bool = False
 
     @nn.compact
-    def __call__(self, x: Array) -> tuple[Array, Array]:
+    def __call__(self, x: Array) -> tuple[Array, Array] | Array:
         for features in _widths(self.image_size, self.width):
             x = nn.silu(Conv(features, kernel_size=4, stride=2, dtype=self.dtype)(x))
         x = nn.silu(nn.Dense(8 * self.width, dtype=self.dtype)(x.reshape(len(x), -1)))
-        return _posterior(x, self.latent_size, self.dtype)
+        return _posterior(x, self.latent_size, self.dtype, self.sure)
 
 
 class ConvDecoder(nn.Module):
@@ -77,9 +79,11 @@ class ConvDecoder(nn.Module):
         return wide(ConvTranspose(self.channels, kernel_size=4, stride=2, dtype=self.dtype)(x))
 
 
-def _posterior(x: Array, latent_size: int, dtype: Any) -> tuple[Array, Array]:
+def _posterior(x: Array, latent_size: int, dtype: Any, sure: bool) -> tuple[Array, Array] | Array:
     """Starts at the prior, so that the first latents are of the size that the decoder will see in samples."""
     mean = nn.Dense(latent_size, dtype=dtype, name="mean")(x)
+    if sure:
+        return wide(mean)
     log_variance = nn.Dense(latent_size, dtype=dtype, name="log_variance", kernel_init=nn.initializers.zeros)(x)
     return wide(mean), wide(log_variance)
 

@@ -45,6 +45,11 @@ class VAE:
     so that reconstruction and KL find their balance whatever the size and the contrast of the pictures."""
     beta: float = 1.0
     """Weight of the KL (Higgins et al. 2017, equation 4); with ``mmd``, 1 - alpha of InfoVAE."""
+    capacity: float | None = None
+    """Nats that the KL is held at instead of at 0, by beta |KL - capacity| (Burgess et al. 2018, arXiv:1804.03599,
+    equation 8, with a beta of 1000 and a capacity of 25). None is none."""
+    anneal: int = 0
+    """Steps in which beta, or with it the capacity instead, rises from 0 in a straight line; 0 is at once."""
     mmd: float | None = None
     """Weight of the maximum mean discrepancy between latents and N(0, I): alpha + lambda - 1 of InfoVAE (Zhao et al.
     2017, arXiv:1706.02262, equation 6). None is none."""
@@ -105,10 +110,11 @@ class VAE:
         self, params: Params, extra: Extra, batch: Batch, key: Array, step: Array
     ) -> tuple[Array, tuple[Extra, Metrics]]:
         """The mean negative (beta-)ELBO; metrics: its two parts, in nats a picture."""
-        del step
         nll, kl, latent = self._terms(params, batch["image"], key)
         nll, kl = jnp.mean(nll), jnp.mean(kl)
-        loss, metrics = nll + self.beta * kl, {"reconstruction": nll, "kl": kl}
+        risen = jnp.minimum(step / self.anneal, 1) if self.anneal else 1.0
+        cost = risen * kl if self.capacity is None else jnp.abs(kl - risen * self.capacity)
+        loss, metrics = nll + self.beta * cost, {"reconstruction": nll, "kl": kl}
         if self.mmd is not None:
             prior = self.latents(jax.random.fold_in(key, PRIOR), len(latent))
             metrics["mmd"] = maximum_mean_discrepancy(latent, prior)
