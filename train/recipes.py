@@ -106,6 +106,7 @@ RECIPES: Mapping[str, Recipe] = MappingProxyType(
         "seq2seq": Recipe(steps=10_000, batch_size=32, optim=_SMALL_GPT),
         "coconet": Recipe(steps=10_000, batch_size=16, optim=_COCONET),
         **dict.fromkeys(("lstm", "gru", "rnn"), Recipe(steps=5_000, batch_size=32, optim=_RNN)),
+        **dict.fromkeys(("piano-composer", "piano-composer-events"), Recipe(steps=10_000, batch_size=32, optim=_RNN)),
         **dict.fromkeys(
             ("lstm-roll", "gru-roll", "rnn-roll", "rnn-nade"), Recipe(steps=5_000, batch_size=16, optim=_ROLL)
         ),

@@ -111,6 +111,10 @@ CATALOG: Mapping[str, Entry] = MappingProxyType(
         "lstm-roll": _roll("lstm"),
         "gru-roll": _roll("gru"),
         "rnn-roll": _roll("rnn"),
+        "piano-composer": Entry("lstm", "zoo.lstm.composer", "PianoComposer", "Skuldur 2017", "bach?codec=chords"),
+        "piano-composer-events": Entry(
+            "lstm", "zoo.lstm.primed", "PrimedComposer", "Sutskever et al. 2014", "bach?codec=performance"
+        ),
         "rnn-nade": Entry("lstm", "zoo.lstm.nade", "RNNNADE", "Boulanger-Lewandowski et al. 2012", "bach?codec=roll"),
     }
 )
