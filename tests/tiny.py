@@ -12,6 +12,7 @@ import zoo
 from train.config import Config, default_config
 from train.engine import learner_of
 from train.step import init_state, train_step
+from zoo.codecs.strokes import END, START
 
 _CODES: dict[str, Any] = {
     "width": 8,
@@ -45,6 +46,7 @@ TINY: dict[str, dict[str, Any]] = {
         "width": 8,
     },
     "infovae": {"image_size": 16, "width": 4, "latent_size": 4},
+    "sketch-rnn": {"context": 12, "latent_size": 4, "encoder_width": 8, "width": 8, "components": 3},
     "vqvae": {"image_size": 8, **_CODES},
     "vqvae2": {"image_size": 8, "levels": 1, **_CODES},
     "gpt": {"vocabulary": 11, "context": 16, "layers": 2, "heads": 2, "width": 16},
@@ -88,6 +90,7 @@ SAME_CLASS = {
     "music-vae-trio": "music-vae",
     "pix2pix-256": "pix2pix",
     "cyclegan-256": "cyclegan",
+    "sketch-rnn-free": "sketch-rnn",
     "gpt2": "gpt",
     "gpt2-medium": "gpt",
     "gpt2-large": "gpt",
@@ -125,12 +128,18 @@ def random_batch(model: Any, size: int = BATCH, seed: int = 0) -> dict[str, np.n
                 if model.vocabulary == VOICE_TOKENS:  # few pitches, rests and holds
                     cells = [0, 1, 2, 3, 4, 5, 6, 7, 8, 128, 129, 129]
                     batch[name] = rng.choice(cells, spec.shape).astype(np.int32)
+            case "strokes":
+                pens = np.eye(3, dtype=np.float32)[rng.integers(0, 2, spec.shape[:2])]
+                batch[name] = np.concatenate([rng.normal(size=(*spec.shape[:2], 2)), pens], axis=-1).astype(np.float32)
             case "label":
                 batch[name] = rng.integers(0, 2, spec.shape).astype(np.int32)
-    for name in ("tokens", "roll"):
+    for name in ("tokens", "roll", "strokes"):
         if name in batch:
             longest = batch[name].shape[1]
             batch["length"] = rng.integers(longest // 2, longest + 1, size).astype(np.int32)
+    if "strokes" in batch:
+        batch["strokes"][:, 0] = START
+        batch["strokes"][np.arange(longest) >= batch["length"][:, None]] = END
     return batch
 
 

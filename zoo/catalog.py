@@ -88,6 +88,10 @@ CATALOG: Mapping[str, Entry] = MappingProxyType(
         "music-vae": Entry("vae", "zoo.vae.music", "MusicVAE", "Roberts et al. 2018", "bach"),
         "music-vae-trio": Entry("vae", "zoo.vae.music", "MusicVAE", "Roberts et al. 2018", "bach", _TRIO),
         "infovae": Entry("vae", "zoo.vae.vae", "VAE", "Zhao et al. 2017", "art", _CONV_VAE | {"flow": 0, **_INFO}),
+        "sketch-rnn": Entry("vae", "zoo.vae.sketch", "SketchRNN", "Ha & Eck 2018", "doodles"),
+        "sketch-rnn-free": Entry(
+            "vae", "zoo.vae.sketch", "SketchRNN", "Ha & Eck 2018, section 3.3", "doodles", {"conditional": False}
+        ),
         "vqvae": Entry("vae", "zoo.vae.vqvae", "VQVAE", "van den Oord et al. 2017", "art"),
         "vqvae2": Entry("vae", "zoo.vae.vqvae2", "VQVAE2", "Razavi et al. 2019", "art?size=64"),
         "gpt": Entry("transformer", "zoo.transformer.gpt", "GPT", "Radford et al. 2019", "bach"),
