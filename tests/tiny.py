@@ -69,6 +69,7 @@ TINY: dict[str, dict[str, Any]] = {
     "lstm": {"vocabulary": 11, "context": 16, "width": 16, "layers": 2},
     "gru": {"vocabulary": 11, "context": 16, "width": 16, "layers": 2},
     "rnn": {"vocabulary": 11, "context": 16, "width": 16, "layers": 2},
+    "performance-rnn": {"context": 16, "width": 16, "layers": 2},
     "piano-composer": {"vocabulary": 11, "context": 16, "embed": 4, "width": 16, "hidden": 8, "start_token": 0},
     "piano-composer-events": {
         "vocabulary": 11,

@@ -33,6 +33,7 @@ _XL = Optim(learning_rate=5e-4, b2=0.99, clip=0.25, schedule="cosine", warmup=20
 _RNN = Optim(learning_rate=2e-3, clip=1.0, schedule="cosine", warmup=100)
 _MUSIC_VAE = Optim(rule="adam", learning_rate=1e-3, clip=1.0, schedule="cosine", final=0.01)
 _COCONET = Optim(learning_rate=2e-3, clip=1.0, schedule="cosine", warmup=100)
+_PERFORMANCE = Optim(rule="adam", learning_rate=1e-3, clip=3.0)
 # The paper's; its rate falls by 0.9999 a step, to a hundredth.
 _SKETCH = Optim(rule="adam", learning_rate=1e-3, clip=1.0, schedule="cosine", final=0.01)
 _ROLL = Optim(learning_rate=2e-3, clip=1.0, schedule="cosine")
@@ -109,6 +110,7 @@ RECIPES: Mapping[str, Recipe] = MappingProxyType(
         "seq2seq": Recipe(steps=10_000, batch_size=32, optim=_SMALL_GPT),
         "coconet": Recipe(steps=10_000, batch_size=16, optim=_COCONET),
         **dict.fromkeys(("lstm", "gru", "rnn"), Recipe(steps=5_000, batch_size=32, optim=_RNN)),
+        "performance-rnn": Recipe(steps=20_000, batch_size=64, optim=_PERFORMANCE),
         **dict.fromkeys(("piano-composer", "piano-composer-events"), Recipe(steps=10_000, batch_size=32, optim=_RNN)),
         **dict.fromkeys(
             ("lstm-roll", "gru-roll", "rnn-roll", "rnn-nade"), Recipe(steps=5_000, batch_size=16, optim=_ROLL)

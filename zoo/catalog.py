@@ -115,6 +115,9 @@ CATALOG: Mapping[str, Entry] = MappingProxyType(
         "lstm-roll": _roll("lstm"),
         "gru-roll": _roll("gru"),
         "rnn-roll": _roll("rnn"),
+        "performance-rnn": Entry(
+            "lstm", "zoo.lstm.performance", "PerformanceRNN", "Simon & Oore 2017", "bach?codec=performance"
+        ),
         "piano-composer": Entry("lstm", "zoo.lstm.composer", "PianoComposer", "Skuldur 2017", "bach?codec=chords"),
         "piano-composer-events": Entry(
             "lstm", "zoo.lstm.primed", "PrimedComposer", "Sutskever et al. 2014", "bach?codec=performance"
