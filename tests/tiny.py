@@ -12,6 +12,7 @@ import zoo
 from train.config import Config, default_config
 from train.engine import learner_of
 from train.step import init_state, train_step
+from zoo.catalog import describe
 
 _CODES: dict[str, Any] = {
     "width": 8,
@@ -88,6 +89,7 @@ SAME_CLASS = {
     "gpt2-xl": "gpt",
 }
 BATCH = 8
+described = functools.cache(describe)
 VOICE_TOKENS = 132  # the vocabulary of four-voice grids
 
 
@@ -129,11 +131,29 @@ def random_batch(model: Any, size: int = BATCH, seed: int = 0) -> dict[str, np.n
 
 
 def random_like(tree: Any, seed: int = 0, scale: float = 0.1) -> Any:
-    """Every leaf shaken, so that zeros and symmetries of the initialisation hide nothing."""
+    """Every leaf shaken, so that zeros and symmetries of the initialisation hide nothing. NumPy adds: JAX would compile
+    an addition for each shape."""
     leaves, form = jax.tree.flatten(tree)
     rng = np.random.default_rng(seed)
-    shaken = [leaf + scale * rng.normal(size=leaf.shape).astype(leaf.dtype) for leaf in leaves]
-    return jax.tree.unflatten(form, shaken)
+    shaken = [np.asarray(leaf) + scale * rng.normal(size=leaf.shape).astype(leaf.dtype) for leaf in leaves]
+    return jax.tree.unflatten(form, [jnp.asarray(leaf) for leaf in shaken])
+
+
+@functools.cache
+def jitted(model: Any, method: str, *static: str) -> Any:
+    """A method of a model, compiled once for every test of a process that asks for it; eagerly, each of its hundreds of
+    operations would be compiled by itself. ``static``: arguments that are no arrays."""
+    return jax.jit(getattr(model, method), static_argnames=static)
+
+
+def initialised(model: Any) -> Any:
+    """(params, extra) of a model, drawn once; the trees are the caller's to change."""
+    return jax.tree.map(lambda leaf: leaf, _initialised(model))
+
+
+@functools.cache
+def _initialised(model: Any) -> Any:
+    return jax.jit(model.init)(jax.random.key(0))
 
 
 @functools.cache
