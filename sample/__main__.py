@@ -36,7 +36,10 @@ def parse(argv: list[str]) -> tuple[str, Options]:
     run = Annotated[
         str, tyro.conf.Positional, tyro.conf.arg(metavar="RUN", help="A run's folder, as zoo-train --out named it.")
     ]
-    help_n = "How many samples (default: 36 pictures, 2500 points, 1 film, 4 pieces, 2 texts; with prompts 1 of each)."
+    help_n = (
+        "How many samples (default: 36 pictures or drawings, 2500 points, 1 film, 4 pieces, 2 texts; with prompts 1 of "
+        "each)."
+    )
     count = Annotated[int | None, tyro.conf.arg(aliases=["-n"], help=help_n)]
     command = make_dataclass(
         "Command", [("run", run), ("n", count, field(default=None))], bases=(Options,), frozen=True, kw_only=True
@@ -74,6 +77,10 @@ def writer(media: str) -> Any:
         from sample.pictures import write_pictures
 
         return write_pictures
+    if media == "drawing":
+        from sample.drawings import write_sketches
+
+        return write_sketches
     from sample.scores import write_music, write_text
 
     return write_music if media == "music" else write_text
@@ -81,7 +88,7 @@ def writer(media: str) -> Any:
 
 def stem(run: Any, options: Options) -> str:
     """What files are called when nothing is said."""
-    walk = "interpolation" if run.codec.media == "music" else "film"
+    walk = "film" if run.codec.media == "image" else "interpolation"
     named = {
         "reconstruct": "reconstruction",
         "translate": "translation",

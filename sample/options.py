@@ -11,12 +11,19 @@ from zoo.errors import UserError
 THROUGH = 8  # latents of a film
 SECONDS_EACH = 1.25  # of a film, from one latent to the next
 
-DOES = {"image": "makes pictures", "points": "draws points", "music": "makes music", "text": "writes text"}
+DOES = {
+    "image": "makes pictures",
+    "points": "draws points",
+    "music": "makes music",
+    "text": "writes text",
+    "drawing": "draws lines",
+}
 SUFFIXES = {
     "image": (".png", ".gif", ".mp4"),
     "points": (".png",),
     "music": (".mid", ".wav", ".png"),
     "text": (".txt",),
+    "drawing": (".svg", ".png"),
 }
 FILMS = (".gif", ".mp4")
 
@@ -26,21 +33,22 @@ class Options:
     """Everything ``zoo-sample`` may be told about a run's samples."""
 
     n: int | None = None
-    """How many samples (default: 36 pictures, 2500 points, 1 film, 4 pieces, 2 texts; with prompts 1 of each)."""
+    """How many samples (default: 36 pictures or drawings, 2500 points, 1 film, 4 pieces, 2 texts; with prompts 1 of
+    each)."""
     seed: int = 0
     """Of all draws: the same seed gives the same files."""
     out: str | None = None
-    """A folder, or a file whose suffix says what to write: .png .gif .mp4 of pictures, .mid .wav .png of music, .txt
-    (default: into RUN/samples)."""
+    """A folder, or a file whose suffix says what to write: .png .gif .mp4 of pictures, .mid .wav .png of music, .txt,
+    .svg .png of drawings (default: into RUN/samples)."""
     step: int | None = None
     """Which checkpoint (default: the newest)."""
     member: int | None = None
     """Which one of a population (default: the first)."""
     images: bool = False
-    """Pictures: a file each instead of a grid."""
+    """Pictures and drawings: a file each instead of a grid."""
     interpolate: int | None = None
     """Pictures: a film through so many latents and back to the first. Music: so many melodies from one --primer to
-    another, one after the other."""
+    another, one after the other. Drawings: so many in a row from one to another, --primer's two or new ones."""
     frames: int | None = None
     """Films: frames in all (default: 1.25 seconds from each latent to the next)."""
     fps: float = 24.0
@@ -50,7 +58,7 @@ class Options:
     truncation: float | None = None
     """Pictures: below 1 nearer to the mean style, more typical and less various (StyleGAN2)."""
     reconstruct: str | None = None
-    """Autoencoders: a picture, or a folder of them, beside what the model makes of it."""
+    """Autoencoders: a picture or an SVG drawing, or a folder of them, beside what the model makes of it."""
     complete: str | None = None
     """Models that draw row by row: a picture whose upper half is kept."""
     translate: str | None = None
@@ -62,7 +70,7 @@ class Options:
     prompt: tuple[str, ...] = ()
     """Text: what to go on from; several at once are fine."""
     primer: tuple[str, ...] = ()
-    """Music and text: files to go on from, .mid or .txt."""
+    """Sequences: files to go on from, .mid, .txt or .svg."""
     length: int | None = None
     """Sequences: tokens, or frames of a roll, behind the prompt (default: 500 of text, 1024 of music, 256 frames)."""
     temperature: float = 1.0
@@ -89,8 +97,13 @@ class Options:
     """Music of four voices: a MIDI file whose melody gets the other three."""
     infill: str | None = None
     """Music of four voices: bars of a --primer to write anew, such as 3-4; a bar has four quarter notes."""
+    density: float | None = None
+    """Music: notes a second (performance-rnn)."""
+    pitches: str | None = None
+    """Music: how much of each pitch class, "C,E,G" or "C:2,Eb:1,G:1" (performance-rnn)."""
     guidance: float | None = None
-    """With --harmonise or --code: above 1 the model heeds it more (models that know how to do without)."""
+    """With --harmonise, --code, --density or --pitches: above 1 the model heeds it more (models that know how to do
+    without)."""
     code: str | None = None
     """Text: what kind to write, one that the model has learnt from (CTRL)."""
     form: str | None = None
@@ -106,19 +119,67 @@ class Options:
 
 
 TRANSLATION = ("translate", "back", "keep_size")
-PICTURES = ("images", "frames", "fps", "label", "truncation", "reconstruct", "complete", *TRANSLATION)
 DRAWS = ("temperature", "top_k", "top_p", "min_p", "typical")
-SEQUENCES = ("prompt", "primer", "length", *DRAWS, "greedy", "beam", "repetition_penalty", "penalty", "guidance")
-MUSIC, TEXT = ("key", "harmonise", "infill"), ("form", "code")
-KIND = {"image": "pictures", "points": "points", "music": "sequences", "text": "sequences"}
-_BOUNDS = {"n": 1, "seed": 0, "interpolate": 2, "frames": 1, "length": 1, "top_k": 1, "beam": 1}
+CUTS = (*DRAWS[1:], "beam", "repetition_penalty", "penalty", "guidance")
+
+# What options are for, in words; the media that have it; the options.
+SUITS: tuple[tuple[str, tuple[str, ...], tuple[str, ...]], ...] = (
+    ("pictures", ("image",), ("frames", "fps", "label", "truncation", "complete", *TRANSLATION)),
+    ("pictures and drawings", ("image", "drawing"), ("images", "reconstruct")),
+    ("pictures, music and drawings", ("image", "music", "drawing"), ("interpolate",)),
+    ("sequences", ("music", "text"), ("prompt", "length", *CUTS)),
+    ("sequences and drawings", ("music", "text", "drawing"), ("primer", "temperature", "greedy")),
+    ("music", ("music",), ("key", "harmonise", "infill", "density", "pitches")),
+    ("text", ("text",), ("prompt", "form", "code")),
+)
+# An option; those that it leaves no room for; why.
+EXCLUDES: tuple[tuple[str, tuple[str, ...], str], ...] = (
+    ("harmonise", ("primer", "infill", "beam"), "takes its melody and nothing else"),
+    ("greedy", DRAWS, "draws nothing"),
+    ("beam", (*DRAWS, "greedy"), "draws nothing"),
+    ("complete", ("interpolate", "reconstruct"), "draws pictures"),
+    ("translate", ("reconstruct", "interpolate", "images"), "writes translations"),
+    ("reconstruct", ("interpolate", "images"), "writes one sheet"),
+)
+# An option; those of which it needs one; why.
+NEEDS: tuple[tuple[str, tuple[str, ...], str], ...] = (
+    ("infill", ("primer",), "writes bars of a piece anew: give it as --primer FILE.mid"),
+    ("guidance", ("harmonise", "code", "density", "pitches"), "is for --harmonise, --code, --density and --pitches"),
+    ("penalty", ("repetition_penalty",), "says how --repetition-penalty is meant: give that too"),
+    ("back", ("translate",), "is for translations: add --translate DIR"),
+    ("keep_size", ("translate",), "is for translations: add --translate DIR"),
+)
+LEAST = {"n": 1, "seed": 0, "interpolate": 2, "frames": 1, "length": 1, "top_k": 1, "beam": 1, "density": 0}
+SHARES = ("top_p", "min_p", "typical")
 
 
 def check(options: Options, media: str, name: str) -> None:
-    """UserError where a value is out of its range, or means nothing to a model of this medium."""
-    for option, least in _BOUNDS.items():
+    """UserError where a value is out of its range, or means nothing to a model of this medium or beside the others."""
+    check_ranges(options)
+    told = options.told()
+    for things, known, names in SUITS:
+        strange = [option for option in names if option in told]
+        if strange and media not in known:
+            hint = ": give it a --primer FILE.mid" if strange[0] == "prompt" and media == "music" else ""
+            raise UserError(f"{flag(strange[0])} is for {things}; {name} {DOES[media]}{hint}")
+    for option, others, why in NEEDS:
+        if option in told and not any(other in told for other in others):
+            raise UserError(f"{flag(option)} {why}")
+    for option, others, why in EXCLUDES:
+        strange = [other for other in others if other in told]
+        if option in told and strange:
+            raise UserError(f"{flag(option)} {why}: leave out {', '.join(map(flag, strange))}")
+    if options.infill is not None and len(options.primer) != 1:
+        raise UserError("--infill writes bars of one piece anew: give one --primer FILE.mid")
+    if options.beam is not None and (options.n or 1) > options.beam:
+        raise UserError(f"--beam {options.beam} gives at most so many: ask for fewer with -n")
+
+
+def check_ranges(options: Options) -> None:
+    """UserError where a number is out of its range."""
+    for option, least in LEAST.items():
         value = getattr(options, option)
-        if value is not None and value < least:
+        if value is not None and not value >= least:
             raise UserError(f"{flag(option)} {value}: it must be at least {least}")
     if options.seed >= 2**32:
         raise UserError(f"--seed {options.seed}: it must be below 2**32")
@@ -126,47 +187,12 @@ def check(options: Options, media: str, name: str) -> None:
         raise UserError(f"--fps {options.fps:g}: it must be in 0.1 .. 1000")
     if not options.temperature > 0:
         raise UserError(f"--temperature {options.temperature:g}: it must be above 0; --greedy is its limit")
-    for option in ("top_p", "min_p", "typical"):
+    for option in SHARES:
         value = getattr(options, option)
         if value is not None and not 0 < value <= 1:
             raise UserError(f"{flag(option)} {value:g}: it must be above 0 and at most 1")
     if options.repetition_penalty is not None and not options.repetition_penalty > 0:
         raise UserError(f"--repetition-penalty {options.repetition_penalty:g}: it must be above 0; 1 is none")
-    told = options.told()
-    for things, known in (("pictures", PICTURES), ("sequences", SEQUENCES)):
-        strange = [option for option in known if option in told]
-        if strange and things != KIND[media]:
-            raise UserError(f"{flag(strange[0])} is for {things}; {name} {DOES[media]}")
-    if options.prompt and media != "text":
-        raise UserError(f"--prompt is for text; {name} {DOES[media]}: give it a --primer FILE.mid")
-    if options.interpolate is not None and media not in ("image", "music"):
-        raise UserError(f"--interpolate is for pictures and music; {name} {DOES[media]}")
-    for medium, known in (("music", MUSIC), ("text", TEXT)):
-        strange = [option for option in known if option in told]
-        if strange and media != medium:
-            raise UserError(f"{flag(strange[0])} is for {medium}; {name} {DOES[media]}")
-    if options.infill is not None and len(options.primer) != 1:
-        raise UserError("--infill writes bars of a piece anew: give it as --primer FILE.mid")
-    if options.harmonise is not None and (options.primer or options.infill or options.beam):
-        raise UserError("--harmonise takes its melody and nothing else: leave out --primer, --infill and --beam")
-    if options.guidance is not None and options.harmonise is None and options.code is None:
-        raise UserError("--guidance is for --harmonise FILE.mid and for --code NAME")
-    drawing = [option for option in DRAWS if option in told]
-    for option in ("greedy", "beam"):
-        if option in told and drawing:
-            raise UserError(f"{flag(option)} draws nothing: leave out {', '.join(map(flag, drawing))}")
-    if options.beam is not None and (options.greedy or (options.n or 1) > options.beam):
-        raise UserError(f"--beam {options.beam} gives at most so many: leave out --greedy, and ask for fewer with -n")
-    if options.penalty != "logprob" and options.repetition_penalty is None:
-        raise UserError("--penalty says how --repetition-penalty is meant: give that too")
-    if options.complete and (options.interpolate or options.reconstruct):
-        raise UserError("--complete draws pictures; leave out --interpolate and --reconstruct")
-    if options.translate is None and (options.back or options.keep_size):
-        raise UserError(f"{flag('back' if options.back else 'keep_size')} is for translations: add --translate DIR")
-    if options.translate and (options.reconstruct or options.interpolate or options.images):
-        raise UserError("--translate writes translations; leave out --reconstruct, --interpolate and --images")
-    if options.reconstruct and (options.interpolate or options.images):
-        raise UserError("--reconstruct writes one picture; leave out --interpolate and --images")
 
 
 def flag(option: str) -> str:

@@ -9,9 +9,10 @@ import jax.numpy as jnp
 import numpy as np
 
 from sample.between import interpolated
-from sample.options import Options, Target, wanted
+from sample.options import Options, Target, flag, wanted
 from sample.sequences import continued, opening, own_part, prompt_of, searched
 from sample.steer import rules_of, sampler_of
+from sample.tempo import in_tempo
 from sample.voices import arranged
 from train.data.sequences import alignment
 from zoo.codecs.errors import read_bytes
@@ -21,7 +22,7 @@ from zoo.errors import UserError
 from zoo.guidance import Guided
 from zoo.infilling import infill
 from zoo.model import SequenceModel
-from zoo.rules import Form, form
+from zoo.rules import TONICS, Form, form
 
 LENGTHS = {"text": 500, "music": 1024}  # tokens
 FRAMES = 256  # of a roll
@@ -34,7 +35,7 @@ def write_music(run: Any, options: Options, place: Target, meta: dict[str, Any])
     """A piece for each sample, to read, to hear and to see, or as the suffix says."""
     kinds = wanted(place, PIECE, what="music")
     pieces = [run.codec.decode(row) for row in draw(run, options)]
-    return write_pieces(pieces, place.stem, meta=meta, kinds=kinds)
+    return write_pieces(in_tempo(run.codec, options, pieces), place.stem, meta=meta, kinds=kinds)
 
 
 def write_text(run: Any, options: Options, place: Target, meta: dict[str, Any]) -> list[Path]:
@@ -67,8 +68,8 @@ def draw(run: Any, options: Options, *, prompts: Sequence[np.ndarray] | None = N
         "length": length_of(run, options, prompts, poem),
         "rules": (*rules_of(options, codec), *([] if poem is None else [poem])),
         "stop": getattr(codec, "stop", None),
-        "label": code_of(run, options),
     }
+    how["cond"] = told(run, options, len(prompts) * (1 if options.beam is not None else count))
     if options.guidance is not None:
         model = Guided(model, options.guidance)
     if options.beam is not None:
@@ -117,6 +118,32 @@ def filled(run: Any, options: Options) -> list[np.ndarray]:
         lengths=jnp.asarray(lengths), sampler=sampler_of(options, rolls=False),
     )  # fmt: skip
     return [row[:length] for row, length in zip(np.asarray(found), lengths, strict=True)]
+
+
+def told(run: Any, options: Options, rows: int) -> Any:
+    """What the model is told of all ``rows``: the label that --code names, what --density and --pitches ask for; None
+    where there is nothing to tell."""
+    label, asked = code_of(run, options), [name for name in ("density", "pitches") if name in options.told()]
+    if not asked:
+        return None if label is None else jnp.full(rows, label, jnp.int32)
+    if not hasattr(run.model, "heard"):
+        raise UserError(f"{flag(asked[0])}: {run.config.name} has not learnt to be told; performance-rnn has")
+    pitches = None if options.pitches is None else histogram(options.pitches)
+    return run.model.told(rows, density=options.density, pitches=pitches)
+
+
+def histogram(text: str) -> np.ndarray:
+    """ "C,E,G" or "C:2,Eb:1.5" -> how much of each of the twelve pitch classes, float32 [12]."""
+    weights = np.zeros(12, np.float32)
+    for part in text.split(","):
+        name, _, weight = part.strip().partition(":")
+        try:
+            weights[TONICS[name[:1].upper() + name[1:]]] += float(weight or 1)
+        except (KeyError, ValueError):
+            raise UserError(f"--pitches {text}: write pitch classes such as C,E,G or C:2,Eb:1") from None
+    if not (np.isfinite(weights).all() and weights.min() >= 0 and weights.sum() > 0):
+        raise UserError(f"--pitches {text}: how much of each must be at least 0, and above 0 of one")
+    return weights
 
 
 def code_of(run: Any, options: Options) -> int | None:

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from typing import Any
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 
@@ -51,12 +52,13 @@ def continued(
     numbers: Sequence[int] | None = None,
     stop: int | None = None,
     align: int = 1,
-    label: int | None = None,
+    cond: Any = None,
 ) -> list[np.ndarray]:
     """Each prompt [P_i, ...] with ``length`` more positions behind it.
 
     ``numbers``: what the rows' draws are keyed by (0, 1, ...); a row does not depend on the others. ``align``: as for
-    `generate`. ``label``: what the model is told of every row, if anything.
+    `generate`. ``cond``: what the model is told, leaves [rows, ...]; of a model that reads primers otherwise than it
+    writes, None is that all of a prompt is one.
     """
     keyed = jnp.asarray(range(len(prompts)) if numbers is None else numbers)
     whole = []
@@ -64,7 +66,8 @@ def continued(
         prompt, lengths = map(jnp.asarray, ragged(prompts[at : at + CHUNK]))
         more = generate(
             model, params, extra, key, prompt=prompt, lengths=lengths, length=length, sampler=sampler,
-            rules=rules, rows=keyed[at : at + CHUNK], stop=stop, align=align, cond=told(label, len(prompt)),
+            rules=rules, rows=keyed[at : at + CHUNK], stop=stop, align=align,
+            cond=told(model, prompt, lengths, jax.tree.map(lambda leaf, at=at: leaf[at : at + CHUNK], cond)),
         )  # fmt: skip
         whole += map(np.concatenate, zip(prompts[at : at + CHUNK], np.asarray(more), strict=True))
     return whole
@@ -81,13 +84,13 @@ def searched(
     best: int,
     rules: tuple[Rule, ...] = (),
     stop: int | None = None,
-    label: int | None = None,
+    cond: Any = None,
 ) -> list[np.ndarray]:
     """Each prompt with the ``best`` most probable continuations that ``beams`` beams find, one after the other."""
     prompt, lengths = map(jnp.asarray, ragged(prompts))
     found, _ = beam_search(
         model, params, extra, prompt=prompt, lengths=lengths, length=length, beams=beams, rules=rules, stop=stop,
-        cond=told(label, len(prompt)),
+        cond=told(model, prompt, lengths, cond),
     )  # fmt: skip
     return [
         np.concatenate([prompt, more])
@@ -96,6 +99,6 @@ def searched(
     ]
 
 
-def told(label: int | None, rows: int) -> Array | None:
-    """The condition of each row: its label."""
-    return None if label is None else jnp.full(rows, label, jnp.int32)
+def told(model: Any, prompt: Array, lengths: Array, cond: Any) -> Any:
+    """``cond``, or where there is none what a model that reads primers otherwise than it writes makes of prompts."""
+    return model.primed(prompt, lengths) if cond is None and hasattr(model, "primed") else cond

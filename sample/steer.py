@@ -3,6 +3,7 @@
 from typing import Any
 
 from sample.options import Options, flag
+from zoo.codecs.chords import FIRST_CHORD, ChordWords
 from zoo.codecs.performance import Performance
 from zoo.codecs.voices import VoiceGrid
 from zoo.decoding import Greedy, Sampler, Sampling
@@ -41,6 +42,8 @@ def rules_of(options: Options, codec: Any) -> tuple[Rule, ...]:
 
 def structure(codec: Any) -> tuple[int, ...]:
     """Tokens that say when and not what, which no penalty should wear out: all but onsets; of text the newline."""
+    if isinstance(codec, ChordWords):
+        return tuple(range(128, FIRST_CHORD))
     if codec.media == "music":
         return tuple(range(128, codec.vocabulary))  # an onset's token is its pitch
     return () if codec.start is None else (codec.start,)

@@ -2,11 +2,15 @@
 
 import ctypes
 import os
+from importlib.metadata import version
 from pathlib import Path
 
-# LLVM's optimisations cost more than tiny models gain by them; commands that tests start have them.
-CHEAP = "--xla_backend_optimization_level=0 --xla_llvm_disable_expensive_passes=true"
-os.environ["XLA_FLAGS"] = f"{os.environ.get('XLA_FLAGS', '')} --xla_force_host_platform_device_count=8 {CHEAP}".strip()
+# What makes programs fast costs more than tiny models gain by it; see ``optimised`` in running.py.
+CHEAP = ["backend_optimization_level=0", "llvm_disable_expensive_passes=true", "cpu_parallel_codegen_split_count=1"]
+if version("jaxlib").startswith("0.10."):  # later ones have lost the kernels' emitter that is three times as fast
+    CHEAP.append("cpu_use_fusion_emitters=false")
+flags = [os.environ.get("XLA_FLAGS", ""), "--xla_force_host_platform_device_count=8", *(f"--xla_{x}" for x in CHEAP)]
+os.environ["XLA_FLAGS"] = " ".join(flags).strip()
 os.environ.setdefault("JAX_PLATFORMS", "cpu")
 # Commands that tests start compile the same programs again and again. Every worker has a cache of its own: JAX writes
 # entries in place, and another process could read half of one.

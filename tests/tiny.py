@@ -12,6 +12,8 @@ import zoo
 from train.config import Config, default_config
 from train.engine import learner_of
 from train.step import init_state, train_step
+from zoo.catalog import describe
+from zoo.codecs.strokes import END, START
 
 _CODES: dict[str, Any] = {
     "width": 8,
@@ -48,6 +50,7 @@ TINY: dict[str, dict[str, Any]] = {
     },
     "infovae": {"image_size": 16, "width": 4, "latent_size": 4},
     "vae-gae": {"image_size": 16, "width": 4, "latent_size": 4, "flow": 2},
+    "sketch-rnn": {"context": 12, "latent_size": 4, "encoder_width": 8, "width": 8, "components": 3},
     "vqvae": {"image_size": 8, **_CODES},
     "vqvae2": {"image_size": 8, "levels": 1, **_CODES},
     "gpt": {"vocabulary": 11, "context": 16, "layers": 2, "heads": 2, "width": 16},
@@ -70,6 +73,16 @@ TINY: dict[str, dict[str, Any]] = {
     "lstm": {"vocabulary": 11, "context": 16, "width": 16, "layers": 2},
     "gru": {"vocabulary": 11, "context": 16, "width": 16, "layers": 2},
     "rnn": {"vocabulary": 11, "context": 16, "width": 16, "layers": 2},
+    "performance-rnn": {"context": 16, "width": 16, "layers": 2},
+    "piano-composer": {"vocabulary": 11, "context": 16, "embed": 4, "width": 16, "hidden": 8, "start_token": 0},
+    "piano-composer-events": {
+        "vocabulary": 11,
+        "context": 16,
+        "embed": 4,
+        "encoder_width": 8,
+        "width": 16,
+        "start_token": 0,
+    },
     "lstm-roll": {"width": 16, "frames": 12},
     "gru-roll": {"width": 16, "frames": 12},
     "rnn-roll": {"width": 16, "frames": 12},
@@ -82,12 +95,14 @@ SAME_CLASS = {
     "music-vae-trio": "music-vae",
     "pix2pix-256": "pix2pix",
     "cyclegan-256": "cyclegan",
+    "sketch-rnn-free": "sketch-rnn",
     "gpt2": "gpt",
     "gpt2-medium": "gpt",
     "gpt2-large": "gpt",
     "gpt2-xl": "gpt",
 }
 BATCH = 8
+described = functools.cache(describe)
 VOICE_TOKENS = 132  # the vocabulary of four-voice grids
 
 
@@ -119,21 +134,45 @@ def random_batch(model: Any, size: int = BATCH, seed: int = 0) -> dict[str, np.n
                 if model.vocabulary == VOICE_TOKENS:  # few pitches, rests and holds
                     cells = [0, 1, 2, 3, 4, 5, 6, 7, 8, 128, 129, 129]
                     batch[name] = rng.choice(cells, spec.shape).astype(np.int32)
+            case "strokes":
+                pens = np.eye(3, dtype=np.float32)[rng.integers(0, 2, spec.shape[:2])]
+                batch[name] = np.concatenate([rng.normal(size=(*spec.shape[:2], 2)), pens], axis=-1).astype(np.float32)
             case "label":
                 batch[name] = rng.integers(0, 2, spec.shape).astype(np.int32)
-    for name in ("tokens", "roll"):
+    for name in ("tokens", "roll", "strokes"):
         if name in batch:
             longest = batch[name].shape[1]
             batch["length"] = rng.integers(longest // 2, longest + 1, size).astype(np.int32)
+    if "strokes" in batch:
+        batch["strokes"][:, 0] = START
+        batch["strokes"][np.arange(longest) >= batch["length"][:, None]] = END
     return batch
 
 
 def random_like(tree: Any, seed: int = 0, scale: float = 0.1) -> Any:
-    """Every leaf shaken, so that zeros and symmetries of the initialisation hide nothing."""
+    """Every leaf shaken, so that zeros and symmetries of the initialisation hide nothing. NumPy adds: JAX would compile
+    an addition for each shape."""
     leaves, form = jax.tree.flatten(tree)
     rng = np.random.default_rng(seed)
-    shaken = [leaf + scale * rng.normal(size=leaf.shape).astype(leaf.dtype) for leaf in leaves]
-    return jax.tree.unflatten(form, shaken)
+    shaken = [np.asarray(leaf) + scale * rng.normal(size=leaf.shape).astype(leaf.dtype) for leaf in leaves]
+    return jax.tree.unflatten(form, [jnp.asarray(leaf) for leaf in shaken])
+
+
+@functools.cache
+def jitted(model: Any, method: str, *static: str) -> Any:
+    """A method of a model, compiled once for every test of a process that asks for it; eagerly, each of its hundreds of
+    operations would be compiled by itself. ``static``: arguments that are no arrays."""
+    return jax.jit(getattr(model, method), static_argnames=static)
+
+
+def initialised(model: Any) -> Any:
+    """(params, extra) of a model, drawn once; the trees are the caller's to change."""
+    return jax.tree.map(lambda leaf: leaf, _initialised(model))
+
+
+@functools.cache
+def _initialised(model: Any) -> Any:
+    return jax.jit(model.init)(jax.random.key(0))
 
 
 @functools.cache

@@ -20,7 +20,8 @@ class Options:
 
     data: str | None = None
     """What to learn from: art, sketch, seasons, ring, grid, bach, docs, images:DIR, pairs:A,B, idx:DIR, npz:FILE,
-    midi:DIR, rolls:FILE, text:FILE, texts:DIR, tfds:NAME; options follow as in images:DIR?size=64."""
+    midi:DIR, rolls:FILE, text:FILE, texts:DIR, doodles, strokes:FILE, tfds:NAME; options follow as in
+    images:DIR?size=64."""
     steps: int | None = None
     """Updates in all."""
     batch_size: int | None = None

@@ -33,6 +33,9 @@ _XL = Optim(learning_rate=5e-4, b2=0.99, clip=0.25, schedule="cosine", warmup=20
 _RNN = Optim(learning_rate=2e-3, clip=1.0, schedule="cosine", warmup=100)
 _MUSIC_VAE = Optim(rule="adam", learning_rate=1e-3, clip=1.0, schedule="cosine", final=0.01)
 _COCONET = Optim(learning_rate=2e-3, clip=1.0, schedule="cosine", warmup=100)
+_PERFORMANCE = Optim(rule="adam", learning_rate=1e-3, clip=3.0)
+# The paper's; its rate falls by 0.9999 a step, to a hundredth.
+_SKETCH = Optim(rule="adam", learning_rate=1e-3, clip=1.0, schedule="cosine", final=0.01)
 _ROLL = Optim(learning_rate=2e-3, clip=1.0, schedule="cosine")
 
 _STYLEGAN2 = Recipe(
@@ -104,6 +107,7 @@ RECIPES: Mapping[str, Recipe] = MappingProxyType(
         "music-vae-trio": Recipe(steps=50_000, batch_size=32, optim=_MUSIC_VAE),
         "infovae": Recipe(steps=10_000, batch_size=64, optim=Optim(rule="adam", learning_rate=2e-3, schedule="cosine")),
         "vae-gae": Recipe(steps=10_000, batch_size=64, optim=Optim(rule="adam", learning_rate=2e-3, schedule="cosine")),
+        **dict.fromkeys(("sketch-rnn", "sketch-rnn-free"), Recipe(steps=20_000, batch_size=100, optim=_SKETCH)),
         "vqvae": _CODES,
         "vqvae2": _CODES,
         "gpt": Recipe(steps=5_000, batch_size=32, optim=_SMALL_GPT),
@@ -120,6 +124,8 @@ RECIPES: Mapping[str, Recipe] = MappingProxyType(
         "seq2seq": Recipe(steps=10_000, batch_size=32, optim=_SMALL_GPT),
         "coconet": Recipe(steps=10_000, batch_size=16, optim=_COCONET),
         **dict.fromkeys(("lstm", "gru", "rnn"), Recipe(steps=5_000, batch_size=32, optim=_RNN)),
+        "performance-rnn": Recipe(steps=20_000, batch_size=64, optim=_PERFORMANCE),
+        **dict.fromkeys(("piano-composer", "piano-composer-events"), Recipe(steps=10_000, batch_size=32, optim=_RNN)),
         **dict.fromkeys(
             ("lstm-roll", "gru-roll", "rnn-roll", "rnn-nade"), Recipe(steps=5_000, batch_size=16, optim=_ROLL)
         ),

@@ -91,6 +91,10 @@ CATALOG: Mapping[str, Entry] = MappingProxyType(
         "music-vae-trio": Entry("vae", "zoo.vae.music", "MusicVAE", "Roberts et al. 2018", "bach", _TRIO),
         "infovae": Entry("vae", "zoo.vae.vae", "VAE", "Zhao et al. 2017", "art", _CONV_VAE | {"flow": 0, **_INFO}),
         "vae-gae": Entry("vae", "zoo.vae.rae", "RAE", "Ghosh et al. 2020", "art"),
+        "sketch-rnn": Entry("vae", "zoo.vae.sketch", "SketchRNN", "Ha & Eck 2018", "doodles"),
+        "sketch-rnn-free": Entry(
+            "vae", "zoo.vae.sketch", "SketchRNN", "Ha & Eck 2018, section 3.3", "doodles", {"conditional": False}
+        ),
         "vqvae": Entry("vae", "zoo.vae.vqvae", "VQVAE", "van den Oord et al. 2017", "art"),
         "vqvae2": Entry("vae", "zoo.vae.vqvae2", "VQVAE2", "Razavi et al. 2019", "art?size=64"),
         "gpt": Entry("transformer", "zoo.transformer.gpt", "GPT", "Radford et al. 2019", "bach"),
@@ -114,6 +118,13 @@ CATALOG: Mapping[str, Entry] = MappingProxyType(
         "lstm-roll": _roll("lstm"),
         "gru-roll": _roll("gru"),
         "rnn-roll": _roll("rnn"),
+        "performance-rnn": Entry(
+            "lstm", "zoo.lstm.performance", "PerformanceRNN", "Simon & Oore 2017", "bach?codec=performance"
+        ),
+        "piano-composer": Entry("lstm", "zoo.lstm.composer", "PianoComposer", "Skuldur 2017", "bach?codec=chords"),
+        "piano-composer-events": Entry(
+            "lstm", "zoo.lstm.primed", "PrimedComposer", "Sutskever et al. 2014", "bach?codec=performance"
+        ),
         "rnn-nade": Entry("lstm", "zoo.lstm.nade", "RNNNADE", "Boulanger-Lewandowski et al. 2012", "bach?codec=roll"),
     }
 )

@@ -4,7 +4,7 @@ Shapes, here and everywhere: B batch, T time, D model width, H heads, V vocabula
 
 A batch is a dict of arrays with fixed keys: ``image`` float32 [B, H, W, C] in [-1, 1] and, of what it is to be made of,
 ``input`` of the same kind; ``point`` float32 [B, D], ``label`` int32 [B], ``tokens`` int32 [B, T] with ``length`` int32
-[B] (how many of the T positions are real), ``roll`` float32 [B, T, 88] with ``length`` int32 [B].
+[B] (how many of the T positions are real), ``roll`` float32 [B, T, 88] and ``strokes`` float32 [B, T, 5] likewise.
 
 ``params`` is a dict with one tree a player; ``extra`` is everything that changes but is not learnt by gradient (batch
 statistics, codebook averages, pools). A loss returns the new ``extra``, so that every mutation is visible.
@@ -98,8 +98,8 @@ class TranslationModel(Model, Protocol):
 class Decodes(Protocol):
     """What decoding from left to right asks of a model.
 
-    A *token* is what one position holds: an int32 for token models, a float32 [88] frame for rolls. An *output* is what
-    the model says of the next one: logits [V], or a head's parameters.
+    A *token* is what one position holds: an int32 for token models, a float32 [88] frame for rolls, a row of five for
+    drawings. An *output* is what the model says of the next one: logits [V], or a head's parameters.
     """
 
     @property

@@ -1,6 +1,7 @@
 """What the devices of a step send one another: as read from a program's text, and as it should be."""
 
 import dataclasses
+import functools
 from importlib.util import find_spec
 
 import jax
@@ -13,6 +14,7 @@ from train import placement
 from train.engine import Engine
 from train.placement import place
 
+ALL = tuple(jax.devices())
 PROGRAM = """
 HloModule jit_step, num_partitions=16
 
@@ -76,6 +78,7 @@ def split_small_leaves_too(monkeypatch):
     monkeypatch.setattr(placement, "SMALLEST_SPLIT", 64)
 
 
+@functools.cache
 def step(name, mode, devices):
     """The compiled step of a tiny model, and its state's shapes and shardings."""
     config = tiny_config(name)
@@ -114,7 +117,7 @@ SCALARS = 128
 
 @pytest.mark.parametrize("name", ["gpt", "vae"])
 def test_under_jit_one_all_reduce_sums_the_gradients(name):
-    compiled, state = step(name, "jit", jax.devices())
+    compiled, state = step(name, "jit", ALL)
     found = by_kind(compiled)
     assert set(found) == {"all-reduce"}
     large = [one for one in found["all-reduce"] if one.bytes > SCALARS]
@@ -124,14 +127,14 @@ def test_under_jit_one_all_reduce_sums_the_gradients(name):
 
 @pytest.mark.parametrize("name", ["lstm", "gru", "rnn", "rnn-nade"])
 def test_recurrent_nets_do_not_sum_at_every_step(name):
-    compiled, _ = step(name, "jit", jax.devices())
+    compiled, _ = step(name, "jit", ALL)
     assert 1 <= sum(one.times for one in by_kind(compiled)["all-reduce"]) <= 3
 
 
 @pytest.mark.parametrize("name", ["gpt", "vae"])
 def test_under_fsdp_parameters_are_gathered_once_and_activations_stay(name):
     """XLA for CPUs scatters a sum as all-reduce and slice: it is the bytes that count."""
-    compiled, state = step(name, "fsdp", jax.devices())
+    compiled, state = step(name, "fsdp", ALL)
     found = by_kind(compiled)
     assert set(found) == {"all-gather", "all-reduce"}
     assert sum(one.bytes for one in found["all-gather"]) == weight(state.params, split=True) > 0
@@ -143,12 +146,12 @@ def test_under_fsdp_parameters_are_gathered_once_and_activations_stay(name):
 def test_a_generator_s_work_is_split_though_it_sees_no_data(mode):
     """Two phases: the critic's parameters are gathered for each, as they change between; the norms' statistics are
     those of the whole batch, and are sums over the devices too."""
-    compiled, state = step("dcgan", mode, jax.devices())
+    compiled, state = step("dcgan", mode, ALL)
     found = by_kind(compiled)
     assert set(found) <= {"all-gather", "all-reduce"}
     gathered = sum(one.bytes for one in found.get("all-gather", []))
     assert gathered == weight(state.params["generator"], split=True) + 2 * weight(state.params["critic"], split=True)
-    alone, _ = step("dcgan", "jit", jax.devices()[:1])
+    alone, _ = step("dcgan", "jit", ALL[:1])
     assert compiled.cost_analysis()["flops"] < 0.25 * alone.cost_analysis()["flops"]
 
 
@@ -156,7 +159,7 @@ def test_a_generator_s_work_is_split_though_it_sees_no_data(mode):
 @pytest.mark.parametrize("name", ["gpt", "dcgan"])
 def test_on_tpus_gradients_are_scattered_around_rings(name):
     """XLA for TPUs multiplies and scatters at once, around a ring that ends with one permutation."""
-    compiled, state = step(name, "fsdp", chips_of("v5e:2x2")[1])
+    compiled, state = step(name, "fsdp", tuple(chips_of("v5e:2x2")[1]))
     found = by_kind(compiled)
     assert {"all-gather", "reduce-scatter"} <= set(found) and "all-to-all" not in found
     assert len(found.get("collective-permute", [])) <= len(found["reduce-scatter"])

@@ -34,7 +34,8 @@ def runs(tmp_path_factory) -> Path:
     for number in range(6):
         write_midi(song(number, quarters=8 + number), folder / "songs" / f"{number}.mid")
     (folder / "text.txt").write_text(TEXT)
-    learn(folder, "vae-conv", "vae", f"images:{folder / 'pictures'}", "--model.width", "4", "--model.latent-size", "4")
+    small = ["--model.width", "4", "--model.latent-size", "4", "--model.flow", "1"]
+    learn(folder, "vae-conv", "vae", f"images:{folder / 'pictures'}", *small)
     shape = ["--model.width", "16", "--model.context", "32"]
     learn(folder, "gpt", "gpt", f"midi:{folder / 'songs'}?codec=voices", "--model.layers", "1", *shape)
     learn(folder, "lstm", "lstm", f"text:{folder / 'text.txt'}", "--model.layers", "1", *shape)
@@ -241,7 +242,7 @@ FAULTS = {
     "music from pictures": ("{runs}/vae --out x.mid", ".png, .gif, .mp4"),
     "pictures from text": ("{runs}/lstm --out x.png", ".txt"),
     "a film of music": ("{runs}/gpt --interpolate 3", "gpt has no latent space; a music-vae has"),
-    "a film of text": ("{runs}/lstm --interpolate 3", "--interpolate is for pictures and music"),
+    "a film of text": ("{runs}/lstm --interpolate 3", "--interpolate is for pictures, music and drawings"),
     "a prompt for pictures": ("{runs}/vae --prompt hello", "--prompt is for sequences"),
     "a prompt for music": ("{runs}/gpt --prompt hello", "--primer FILE.mid"),
     "fps of a grid": ("{runs}/vae --fps 12", "--fps is for films"),

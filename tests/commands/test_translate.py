@@ -14,16 +14,22 @@ SIDE = 16
 
 @pytest.fixture(scope="module")
 def runs(tmp_path_factory) -> Path:
-    """The runs ``pix2pix`` (of a grey sketch) and ``cyclegan``; a folder ``mine`` of two pictures of other sizes."""
+    """The runs ``pix2pix`` (of a grey sketch) and ``cyclegan`` (of files); a folder ``mine`` of two pictures of other
+    sizes."""
     folder = tmp_path_factory.mktemp("translators")
     rng = np.random.default_rng(0)
-    (folder / "mine").mkdir()
+    for side in ("mine", "warm", "cold"):
+        (folder / side).mkdir()
     for name, shape in (("tree", (20, 30, 3)), ("lake", (16, 16, 3))):
         write_png(rng.integers(0, 256, shape, np.uint8), folder / "mine" / f"{name}.png")
+    for number in range(20):
+        place = folder / ("warm", "cold")[number % 2] / f"{number}.png"
+        write_png(rng.integers(0, 256, (SIDE, SIDE, 3), np.uint8), place)
     budget = ["--steps", "1", "--batch-size", "8", "--dispatch", "1", "--save-every", "1"]
     shape = ["--model.width", "4", "--model.critic-layers", "1"]
-    for name, data, more in (("pix2pix", "sketch", []), ("cyclegan", "seasons", ["--model.blocks", "1"])):
-        words = [name, "--data", f"{data}?size={SIDE}", *budget, *shape, *more, "--out", str(folder / name)]
+    sketch, pairs = f"sketch?size={SIDE}&family=glass", f"pairs:{folder}/warm,{folder}/cold?match=none"
+    for name, data, more in (("pix2pix", sketch, []), ("cyclegan", pairs, ["--model.blocks", "1"])):
+        words = [name, "--data", data, *budget, *shape, *more, "--out", str(folder / name)]
         assert zoo_train(words) == 0
     return folder
 
@@ -79,7 +85,7 @@ def test_samples_are_translations_of_what_was_seen(runs, tmp_path, capsys):
         ("pix2pix", ["--translate", "{0}/pix2pix/checkpoints"], "no .png, .jpg, .jpeg, .webp in this folder"),
         ("pix2pix", ["--translate", "{0}/mine", "--back"], "pix2pix has learnt one direction only"),
         ("pix2pix", ["--back"], "add --translate DIR"),
-        ("cyclegan", ["--translate", "{0}/mine", "--images"], "leave out --reconstruct, --interpolate and --images"),
+        ("cyclegan", ["--translate", "{0}/mine", "--images"], "--translate writes translations: leave out --images"),
         ("cyclegan", ["--translate", "{0}/mine", "--keep-size", "--out", "{1}/a.png"], "let --out be a folder"),
         ("cyclegan", ["--interpolate", "3"], "no latent space"),
         ("cyclegan", ["--reconstruct", "{0}/mine"], "no encoder"),

@@ -2,11 +2,10 @@
 
 from types import SimpleNamespace
 
-import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from tiny import random_like, tiny
+from tiny import initialised, jitted, random_like, tiny
 
 import zoo
 from sample.options import Options
@@ -24,7 +23,7 @@ CODEC = VoiceGrid()
 def opened(name, *, codec=CODEC, **fields):
     """A run of an untrained model."""
     model = tiny(name, **fields)
-    params, extra = model.init(jax.random.key(0))
+    params, extra = initialised(model)
     return SimpleNamespace(
         model=model, params=random_like(params), extra=extra, codec=codec, config=SimpleNamespace(name=name)
     )
@@ -131,7 +130,8 @@ def test_melodies_between_two_melodies(files):
     walk = row[1:].reshape(5, 8, 4)
     for end, cells in ((0, line), (-1, other)):
         tokens = tokens_of(jnp.asarray(cells[None, :8]))
-        again = run.model.render(run.params, {}, run.model.encode(run.params, {}, tokens))
+        latent = jitted(run.model, "encode")(run.params, {}, tokens)
+        again = jitted(run.model, "render")(run.params, {}, latent)
         np.testing.assert_array_equal(walk[end].ravel(), again[0, 1:])
     assert np.all(walk[:, :, 1:] == REST)
     assert np.any(draw(run, Options(interpolate=5, primer=ends, temperature=2.0))[0] != row)

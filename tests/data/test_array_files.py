@@ -180,8 +180,8 @@ def test_files_that_are_no_npz(tmp_path: Path) -> None:
 @pytest.fixture
 def scribble(monkeypatch: pytest.MonkeyPatch) -> None:
     """Noise instead of art, which takes long to compile."""
-    noise = lambda key, size, families: jax.random.uniform(key, (size, size, 3), minval=-1)
-    monkeypatch.setattr("zoo.algorithmic.art.draw", noise)
+    noise = lambda key, size, families: (jax.random.uniform(key, (size, size, 3), minval=-1), jax.numpy.int32(0))
+    monkeypatch.setattr("zoo.algorithmic.art.draw_labelled", noise)
 
 
 def test_art_gives_pictures() -> None:

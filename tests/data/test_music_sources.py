@@ -70,9 +70,10 @@ def test_drums(tmp_path: Path) -> None:
         write_midi(melody(i, drum=np.array(True)), tmp_path / f"{i}.mid")
     source = open_source(f"midi:{tmp_path}?drums=1&steps=50")
     assert source.codec == Performance(steps_per_second=50, drums=True)
-    assert source.fields == {"vocabulary": source.codec.vocabulary, "start": source.codec.start} | {
-        "stop": source.codec.stop
-    }
+    assert source.fields == {
+        "vocabulary": source.codec.vocabulary, "start": source.codec.start, "stop": source.codec.stop,
+        "steps_per_second": 50,
+    }  # fmt: skip
     tokens = read(f"midi:{tmp_path}?drums=1&steps=50")["tokens"]
     assert source.codec.decode(tokens[0]).drum.all()
 

@@ -136,17 +136,19 @@ def test_bad_specs_are_one_line(folders, spec, words):
 
 def test_a_sketch_is_of_its_picture():
     """White where nothing changes, dark on edges; the picture is art's own, and the splits share none."""
-    source, art = open_source("sketch?size=32&palette=all"), open_source("art?size=32")
+    source, art = open_source("sketch?size=32&palette=all&family=bloom"), open_source("art?size=32&family=bloom")
     batch, plain = (s.read(np.arange(6, dtype=np.int32)) for s in (source, art))
     assert batch["input"].shape == (6, 32, 32, 1) and source.fields["input_channels"] == 1
     np.testing.assert_allclose(batch["image"], plain["image"], atol=1e-6)
     steps = np.abs(np.diff(batch["image"], axis=2)).sum(-1)
     lines = batch["input"][:, :, 1:, 0]
     assert lines[steps > 1].mean() < -0.8 and lines[steps < 0.01].mean() > 0.3
-    sunset = open_source("sketch?size=32").read(np.arange(6, dtype=np.int32))  # the same places in one light
+    sunset = open_source("sketch?size=32&family=bloom").read(
+        np.arange(6, dtype=np.int32)
+    )  # the same places in one light
     assert np.abs(sunset["image"] - batch["image"]).max() > 0.3
     assert (sunset["image"][..., 0].mean((1, 2)) > sunset["image"][..., 2].mean((1, 2))).all()  # red, every one
-    other = open_source("sketch?size=32&palette=all", "valid")
+    other = open_source("sketch?size=32&palette=all&family=bloom", "valid")
     assert other.size == 1024 and np.abs(other.read(np.arange(6, dtype=np.int32))["image"] - batch["image"]).max() > 0.1
 
 

@@ -81,8 +81,8 @@ def test_text(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_art_wants_a_number(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    noise = lambda key, size, families: jax.random.uniform(key, (size, size, 3), minval=-1)
-    monkeypatch.setattr("zoo.algorithmic.art.draw", noise)
+    noise = lambda key, size, families: (jax.random.uniform(key, (size, size, 3), minval=-1), jax.numpy.int32(0))
+    monkeypatch.setattr("zoo.algorithmic.art.draw_labelled", noise)
     with pytest.raises(UserError, match=r"art is endless.*count="):
         prepare("art", tmp_path)
     folder, _ = prepare("art?count=40&size=8", tmp_path)

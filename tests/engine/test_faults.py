@@ -75,7 +75,7 @@ def test_a_damaged_checkpoint_is_put_aside_and_the_one_before_taken(how, finishe
     assert here([*words("gpt", out), "--resume"], capsys).complaints == []
 
 
-@pytest.mark.parametrize("how", DAMAGE)
+@pytest.mark.parametrize("how", ["flipped", *(pytest.param(how, marks=pytest.mark.slow) for how in [*DAMAGE][1:])])
 def test_no_file_of_a_checkpoint_can_be_damaged_unseen(how, finished, tmp_path):
     """Either it is read as it was, or the one before is, and a line says so."""
     whole, _ = finished

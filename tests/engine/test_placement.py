@@ -1,6 +1,7 @@
 """Eight devices compute what one does, however the state is split; and the three placements train."""
 
 import dataclasses
+import functools
 
 import jax
 import jax.numpy as jnp
@@ -50,12 +51,18 @@ def trained(name, mode, devices, *, steps, optim, wide=False):
     return before[0], state, read_report(engine.placement, report)[0]
 
 
+@functools.cache
+def alone(name, **how):
+    """`trained` on one device, which both ways to split are compared with."""
+    return trained(name, "jit", ONE, **how)
+
+
 @pytest.mark.parametrize("mode", ["jit", "fsdp"])
 @pytest.mark.parametrize("name", MODELS)
 def test_first_step_on_eight_devices_in_float32(name, mode):
     """Losses, and gradients as what one step of plain SGD takes away."""
     optim = Optim(rule="sgd", learning_rate=1.0, b1=0.0)
-    before, one, metrics_one = trained(name, "jit", ONE, steps=1, optim=optim)
+    before, one, metrics_one = alone(name, steps=1, optim=optim)
     _, many, metrics_many = trained(name, mode, ALL, steps=1, optim=optim)
     for key in metrics_one:
         np.testing.assert_allclose(metrics_one[key], metrics_many[key], rtol=1e-5, atol=1e-5)
@@ -74,7 +81,7 @@ def test_first_step_on_eight_devices_in_float32(name, mode):
 def test_five_steps_on_eight_devices_in_float64(name, mode):
     with jax.enable_x64(True):
         optim = Optim(rule="adam", learning_rate=1e-3)
-        _, one, _ = trained(name, "jit", ONE, steps=5, optim=optim, wide=True)
+        _, one, _ = alone(name, steps=5, optim=optim, wide=True)
         _, many, _ = trained(name, mode, ALL, steps=5, optim=optim, wide=True)
         for a, b in zip(jax.tree.leaves(one.params), jax.tree.leaves(many.params), strict=True):
             assert a.dtype == jnp.float64

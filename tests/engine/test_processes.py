@@ -4,9 +4,10 @@ import signal
 import socket
 
 import pytest
-from running import ended, kill_when, lines_of, metrics, run, signal_when, start, words
+from running import ended, here, kill_when, lines_of, metrics, run, signal_when, start, words
 
 DEVICES = 2  # a process
+OPTIONS = "--log-every", 1, "--optim.schedule", "constant"  # whatever the number of steps
 
 
 def together(command, **how):
@@ -31,8 +32,8 @@ def assert_same_losses(out, alone):
 
 
 def killed_and_resumed(tmp_path, mode, victim, timeout):
-    """One of two processes is killed, the other ends; then both go on together."""
-    options = ("--parallel", mode, "--log-every", 1)
+    """One of two processes is killed, the other ends; then both go on together. Returns how far."""
+    options = ("--parallel", mode, *OPTIONS)
     out = tmp_path / mode
     endless = together(words("gpt", out, *options, "--dispatch", 1, steps=10**6))
     assert kill_when(endless[victim], lambda: lines_of(out) >= 12), [ended(one) for one in endless]
@@ -45,18 +46,20 @@ def killed_and_resumed(tmp_path, mode, victim, timeout):
     last = finish(together([*words("gpt", out, *options, steps=steps), "--resume"]))
     assert last.last.startswith(f"done: step {steps}")
     assert [line["step"] for line in metrics(out)] == list(range(1, steps + 1))
+    assert (out / "samples" / f"step_{steps:07}.txt").exists()
+    return steps
 
 
-def test_two_processes_are_one(tmp_path):
-    out, alone = tmp_path / "two", tmp_path / "one"
-    first = finish(together(words("gpt", out, "--log-every", 1)))
-    run(words("gpt", alone, "--log-every", 1), devices=2 * DEVICES)
-    assert first.last.startswith("done: step 24") and (out / "samples" / "step_0000024.txt").exists()
-    assert_same_losses(out, alone)
+def test_two_processes_are_one_and_when_one_is_killed_the_other_ends_and_both_go_on(tmp_path, capsys):
+    """From the first step to the last: the losses are those of a run in one process on twice as many devices. The
+    coordinator is killed, whose loss is noticed at once."""
+    steps = killed_and_resumed(tmp_path, "jit", 0, timeout=30)
+    assert here(words("gpt", tmp_path / "alone", *OPTIONS, steps=steps), capsys).code == 0
+    assert_same_losses(tmp_path / "jit", tmp_path / "alone")
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("mode", ["fsdp", "pmap"])
+@pytest.mark.parametrize("mode", ["jit", "fsdp", "pmap"])
 def test_two_processes_are_one_however_they_share(mode, tmp_path):
     out, alone = tmp_path / "two", tmp_path / "one"
     finish(together(words("gpt", out, "--parallel", mode, "--log-every", 1, "--model.width", 64)))
@@ -64,16 +67,8 @@ def test_two_processes_are_one_however_they_share(mode, tmp_path):
     assert_same_losses(out, alone)
 
 
-slow = pytest.mark.slow
-KILLED = [
-    ("jit", 0),
-    pytest.param("jit", 1, marks=slow),
-    pytest.param("fsdp", 0, marks=slow),
-    pytest.param("pmap", 1, marks=slow),
-]
-
-
-@pytest.mark.parametrize(("mode", "victim"), KILLED)
+@pytest.mark.slow
+@pytest.mark.parametrize(("mode", "victim"), [("jit", 1), ("fsdp", 0), ("pmap", 1)])
 def test_one_is_killed_the_other_ends_and_both_go_on(mode, victim, tmp_path):
     """The coordinator's loss is noticed at once, another's when its heartbeat has been missing for 100 seconds."""
     killed_and_resumed(tmp_path, mode, victim, timeout=30 if victim == 0 else 200)

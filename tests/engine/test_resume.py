@@ -50,7 +50,7 @@ sys.exit(code)
 
 
 def killed_at(moment, command):
-    return run([str(moment), *command], code=KILLED_AT)
+    return run([str(moment), *command], code=KILLED_AT, optimised=True)
 
 
 def same_as_uninterrupted(name, last, out, steps=24):
@@ -62,17 +62,17 @@ def same_as_uninterrupted(name, last, out, steps=24):
 def test_killed_while_compiling_stepping_and_saving(tmp_path):
     command = words("gpt", tmp_path / "run")
     out = tmp_path / "run"
-    compiling = start(command)
+    compiling = start(command, optimised=True)
     assert kill_when(compiling, (out / "config.json").exists, after=0.1)
     ended(compiling)
     assert not list((out / "checkpoints").glob("[0-9]*"))
-    saving = start([*command, "--resume"])
+    saving = start([*command, "--resume"], optimised=True)
     assert kill_when(saving, lambda: any((out / "checkpoints").glob("*tmp*")))
     ended(saving)
-    stepping = start([*command, "--resume", "--dispatch", "1"])
+    stepping = start([*command, "--resume", "--dispatch", "1"], optimised=True)
     assert kill_when(stepping, lambda: lines_of(out) >= 3)
     assert ended(stepping).code == -signal.SIGKILL
-    same_as_uninterrupted("gpt", run([*command, "--resume"]), out)
+    same_as_uninterrupted("gpt", run([*command, "--resume"], optimised=True), out)
 
 
 @pytest.mark.slow
@@ -81,7 +81,7 @@ def test_killed_five_times_at_any_touch_of_a_file(name, tmp_path):
     command, out = words(name, tmp_path / "run", steps=80), tmp_path / "run"
     for moment in np.random.default_rng(len(name)).integers(1, 60, 5):
         assert killed_at(moment, [*command, "--resume"]).code == -signal.SIGKILL
-    same_as_uninterrupted(name, run([*command, "--resume"]), out, 80)
+    same_as_uninterrupted(name, run([*command, "--resume"], optimised=True), out, 80)
 
 
 @pytest.mark.slow
@@ -90,11 +90,11 @@ def test_killed_five_times_at_any_moment(name, tmp_path):
     command, out = [*words(name, tmp_path / "run", steps=80), "--dispatch", "1"], tmp_path / "run"
     kills = 0
     for after in np.random.default_rng(len(name)).uniform(0, 1, 5):
-        process = start([*command, "--resume"])
+        process = start([*command, "--resume"], optimised=True)
         kills += kill_when(process, (out / "config.json").exists, after=after)
         ended(process)
     assert kills
-    same_as_uninterrupted(name, run([*command, "--resume"]), out, 80)
+    same_as_uninterrupted(name, run([*command, "--resume"], optimised=True), out, 80)
 
 
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGTERM, 0), (signal.SIGINT, 130)])

@@ -8,6 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 import pytest
+from tiny import initialised
 
 from train.optim import Optim, build, lazily
 from train.step import Learner, init_state, train_step
@@ -26,7 +27,7 @@ def tiny(**fields):
 
 
 def started(model, size=4):
-    params, extra = jax.jit(model.init)(KEY)
+    params, extra = initialised(model)
     shape = model.batch_spec(size)["image"].shape
     return params, extra, {"image": jnp.asarray(np.random.default_rng(1).uniform(-1, 1, shape), jnp.float32)}
 
@@ -45,13 +46,18 @@ def test_penalties_are_part_of_the_loss_or_a_step_of_their_own(norm):
     weights = {"r1": 0.5, "r2": 2.0, "gradient_penalty": 10.0}
     now, later = tiny(critic_norm=norm, **weights), tiny(critic_norm=norm, penalty_every=4, **weights)
     params, extra, batch = started(now)
-    critic = lambda x: now.judge(params, extra, x, batch, KEY, train=True)[0]
-    fake, _ = now.imagine(params, extra, batch, jax.random.fold_in(KEY, 0), train=True)
-    values = {
-        "r1": zero_centred_penalty(critic, batch["image"]),
-        "r2": zero_centred_penalty(critic, fake),
-        "gradient_penalty": gradient_penalty(critic, batch["image"], fake, jax.random.fold_in(KEY, 3)),
-    }
+
+    @jax.jit
+    def by_hand(params):
+        critic = lambda x: now.judge(params, extra, x, batch, KEY, train=True)[0]
+        fake, _ = now.imagine(params, extra, batch, jax.random.fold_in(KEY, 0), train=True)
+        return {
+            "r1": zero_centred_penalty(critic, batch["image"]),
+            "r2": zero_centred_penalty(critic, fake),
+            "gradient_penalty": gradient_penalty(critic, batch["image"], fake, jax.random.fold_in(KEY, 3)),
+        }
+
+    values = by_hand(params)
     total = sum(weights[name] * value for name, value in values.items())
     loss, (_, metrics) = jax.jit(now.phases[0].loss)(params, extra, batch, KEY, STEP)
     plain, _ = jax.jit(later.phases[0].loss)(params, extra, batch, KEY, STEP)
@@ -113,17 +119,19 @@ def test_packs_are_neighbours_side_by_side():
 def test_a_packed_critic_judges_packs():
     model = tiny(pack=2)
     params, extra, batch = started(model)
-    assert model.judge(params, extra, model.observe(batch), batch, KEY, train=True)[0].shape == (2,)
-    assert model.imagine(params, extra, batch, KEY, train=False)[0].shape == (2, 16, 16, 4)
+    judge = lambda *tree: model.judge(*tree, model.observe(batch), batch, KEY, train=True)[0]
+    assert jax.eval_shape(judge, params, extra).shape == (2,)
+    draw = lambda *tree: model.imagine(*tree, batch, KEY, train=False)[0]
+    assert jax.eval_shape(draw, params, extra).shape == (2, 16, 16, 4)
 
 
 def test_spectral_normalisation_divides_by_the_largest_singular_value():
     rng = np.random.default_rng(0)
     kernel, bias = (jnp.asarray(rng.normal(size=shape), jnp.float32) for shape in [(3, 3, 4, 6), (6,)])
     params = {"Conv_0": {"kernel": kernel, "bias": bias}}
-    vectors = start_vectors(params, KEY)
+    vectors, turn = start_vectors(params, KEY), jax.jit(functools.partial(spectral_normalise, train=True))
     for _ in range(200):
-        normal, vectors = spectral_normalise(params, vectors, train=True)
+        normal, vectors = turn(params, vectors)
     largest = np.linalg.svd(np.reshape(kernel, (-1, 6)), compute_uv=False)[0]
     np.testing.assert_allclose(normal["Conv_0"]["kernel"], kernel / largest, rtol=1e-4)
     np.testing.assert_array_equal(normal["Conv_0"]["bias"], bias)
@@ -134,12 +142,13 @@ def test_spectral_normalisation_divides_by_the_largest_singular_value():
 def test_spectral_gradient_is_that_of_the_quotient():
     """Miyato et al. 2018, equation 12: what is left after the part along the first singular pair."""
     kernel = jnp.asarray(np.random.default_rng(0).normal(size=(5, 3)), jnp.float32)
-    vectors = start_vectors({"w": kernel}, KEY)
+    vectors, turn = start_vectors({"w": kernel}, KEY), jax.jit(functools.partial(spectral_normalise, train=True))
     for _ in range(200):
-        _, vectors = spectral_normalise({"w": kernel}, vectors, train=True)
+        _, vectors = turn({"w": kernel}, vectors)
     pull = jnp.asarray(np.random.default_rng(1).normal(size=(5, 3)), jnp.float32)
-    got = jax.grad(lambda w: jnp.sum(pull * spectral_normalise({"w": w}, vectors, train=False)[0]["w"]))(kernel)
-    want = jax.grad(lambda w: jnp.sum(pull * w / jnp.linalg.norm(w, 2)))(kernel)
+    ours = lambda w: jnp.sum(pull * spectral_normalise({"w": w}, vectors, train=False)[0]["w"])
+    quotient = lambda w: jnp.sum(pull * w / jnp.linalg.norm(w, 2))
+    got, want = jax.jit(lambda w: (jax.grad(ours)(w), jax.grad(quotient)(w)))(kernel)
     np.testing.assert_allclose(got, want, atol=1e-4)
 
 

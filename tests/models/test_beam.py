@@ -3,11 +3,10 @@
 import itertools
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 import pytest
 from scipy.special import log_softmax
-from tiny import random_like, tiny
+from tiny import initialised, jitted, random_like, tiny
 
 from zoo.beam import beam_search
 from zoo.decoding import Greedy, generate
@@ -20,14 +19,14 @@ VOCABULARY, LENGTH = 3, 4
 @pytest.fixture(scope="module")
 def model():
     model = tiny("gpt", vocabulary=VOCABULARY)
-    return model, random_like(model.init(jax.random.key(0))[0], scale=0.25)
+    return model, random_like(initialised(model)[0], scale=0.25)
 
 
 def every(model, params, prompt, *, stop, penalty):
     """[(score, tokens)] of all continuations, the best first: what has ended is filled up with ``stop``."""
     whole = np.array(list(itertools.product(range(VOCABULARY), repeat=LENGTH)))
     rows = np.concatenate([np.tile(prompt, (len(whole), 1)), whole], axis=1)
-    nats = log_softmax(np.asarray(model.outputs(params, {}, jnp.asarray(rows)), np.float64), axis=-1)
+    nats = log_softmax(np.asarray(jitted(model, "outputs")(params, {}, rows), np.float64), axis=-1)
     found = {}
     for row, tokens in zip(nats, whole.tolist(), strict=True):
         if stop in tokens:

@@ -28,7 +28,7 @@ def test_bias_and_sums_through_every_transformation():
     x, b = draw(*SHAPE), draw(5, seed=1)
     many_x, many_b = draw(3, *SHAPE, seed=2), draw(5, 3, seed=3)
 
-    def answers(of):
+    def answers(of, x, b, many_x, many_b):
         gradient = jax.grad(of, (0, 1))
         return (
             of(x, b),
@@ -40,12 +40,13 @@ def test_bias_and_sums_through_every_transformation():
             jax.vmap(jax.vmap(gradient, (None, 1)), (0, None))(many_x, many_b),
         )
 
-    agree(*jax.jit(lambda: (answers(ours), answers(plain)))(), tolerance=2e-4)
+    both = jax.jit(lambda *given: (answers(ours, *given), answers(plain, *given)))
+    agree(*both(x, b, many_x, many_b), tolerance=2e-4)
 
 
 def test_many_members_are_summed_together():
     x = draw(MEMBERS + 1, *SHAPE)
-    agree(jax.vmap(column_sums)(x), jnp.sum(x, (1, 2)))
+    agree(jax.jit(jax.vmap(column_sums))(x), np.sum(x, (1, 2)))
 
 
 @pytest.mark.parametrize("dtype", ["bfloat16", "float32", "float64"])
@@ -60,12 +61,13 @@ def test_dtypes(dtype):
 def test_a_dense_layer_is_flax_s():
     x = draw(*SHAPE)
     ours, theirs = Dense(7), nn.Dense(7)
-    variables = ours.init(jax.random.key(0), x)
-    agree(variables, theirs.init(jax.random.key(0), x), tolerance=0)
-    variables = jax.tree.map(lambda leaf: leaf + 0.1, variables)
+    variables, its = (jax.jit(layer.init)(jax.random.key(0), x) for layer in (ours, theirs))
+    agree(variables, its, tolerance=0)
+    variables = jax.tree.map(lambda leaf: np.asarray(leaf) + np.float32(0.1), variables)
     loss = lambda layer: lambda variables, x: jnp.sum(jnp.sin(layer.apply(variables, x)))
-    agree(*(jax.grad(loss(layer), (0, 1))(variables, x) for layer in (ours, theirs)))
-    assert Dense(2, dtype=jnp.bfloat16).init_with_output(jax.random.key(0), x)[0].dtype == jnp.bfloat16
+    agree(*(jax.jit(jax.grad(loss(layer), (0, 1)))(variables, x) for layer in (ours, theirs)))
+    y, _ = jax.eval_shape(Dense(2, dtype=jnp.bfloat16).init_with_output, jax.random.key(0), x)
+    assert y.dtype == jnp.bfloat16
 
 
 @pytest.mark.parametrize("affine", [True, False])
@@ -74,7 +76,7 @@ def test_batch_norm_is_flax_s(affine):
     x, along = 2 * draw(4, 3, 3, 5) + 1, draw(4, 3, 3, 5, seed=1)
     members = jnp.stack([x, x * x])
 
-    def answers(kind):
+    def answers(kind, x, along, members):
         fields = {"momentum": 0.9, "use_scale": affine, "use_bias": affine}
         layer, still = kind(use_running_average=False, **fields), kind(use_running_average=True, **fields)
         variables = jax.tree.map(lambda leaf: leaf + 0.1, layer.init(jax.random.key(0), x))
@@ -96,12 +98,14 @@ def test_batch_norm_is_flax_s(affine):
             still.apply(variables, x),
         )
 
-    agree(*jax.jit(lambda: (answers(BatchNorm), answers(nn.BatchNorm)))(), tolerance=2e-3)
+    both = jax.jit(lambda *given: (answers(BatchNorm, *given), answers(nn.BatchNorm, *given)))
+    agree(*both(x, along, members), tolerance=2e-3)
 
 
 def test_batch_norm_in_half_precision_has_statistics_in_full():
     x = draw(64, 5, dtype=jnp.bfloat16) + 3
-    y, variables = BatchNorm(use_running_average=False, dtype=jnp.bfloat16).init_with_output(jax.random.key(0), x)
+    layer = BatchNorm(use_running_average=False, dtype=jnp.bfloat16)
+    y, variables = jax.jit(layer.init_with_output)(jax.random.key(0), x)
     assert y.dtype == jnp.bfloat16
     assert {leaf.dtype for leaf in jax.tree.leaves(variables)} == {jnp.dtype("float32")}
     assert np.abs(np.float32(y).mean(0)).max() < 0.02

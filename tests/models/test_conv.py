@@ -1,6 +1,7 @@
 """Every form of the convolutions against the plain one, through every transformation."""
 
 import re
+from functools import partial
 
 import flax.linen as nn
 import jax
@@ -36,8 +37,8 @@ def draw(*shape, seed=0, dtype=jnp.float32):
 @pytest.mark.parametrize(("sides", "kernel", "stride", "padding"), SHAPES)
 def test_forms_agree(operator, sides, kernel, stride, padding):
     x, k = draw(2, *sides, 3), draw(kernel, kernel, 3, 5, seed=1)
-    run = lambda form: operator(x, k, stride=stride, padding=padding, form=form)
-    plain, *others = jax.jit(lambda: [run(form) for form in ("lax", *FORMS)])()
+    run = lambda form, x, k: operator(x, k, stride=stride, padding=padding, form=form)
+    plain, *others = jax.jit(lambda *given: [run(form, *given) for form in ("lax", *FORMS)])(x, k)
     for other in others:
         assert other.shape == plain.shape
         np.testing.assert_allclose(other, plain, atol=2e-5)
@@ -46,12 +47,16 @@ def test_forms_agree(operator, sides, kernel, stride, padding):
 @pytest.mark.parametrize(("sides", "kernel", "stride", "padding"), SHAPES)
 def test_up_is_the_adjoint_of_down(sides, kernel, stride, padding):
     """<up(x), y> = <x, down(y)>, where down reads what up writes."""
-    x, k = draw(2, *sides, 3), draw(kernel, kernel, 3, 5, seed=1)
-    up = conv2d_transpose(x, k, stride=stride, padding=padding)
-    y = draw(*up.shape, seed=2)
-    down = conv2d(y, jnp.swapaxes(k, 2, 3), stride=stride, padding=padding)
-    assert down.shape == x.shape
-    np.testing.assert_allclose(jnp.vdot(up, y), jnp.vdot(x, down), rtol=1e-4)
+    x, k, how = draw(2, *sides, 3), draw(kernel, kernel, 3, 5, seed=1), {"stride": stride, "padding": padding}
+    y = draw(*jax.eval_shape(partial(conv2d_transpose, **how), x, k).shape, seed=2)
+
+    @jax.jit
+    def products(x, k, y):
+        up, down = conv2d_transpose(x, k, **how), conv2d(y, jnp.swapaxes(k, 2, 3), **how)
+        assert down.shape == x.shape
+        return jnp.vdot(up, y), jnp.vdot(x, down)
+
+    np.testing.assert_allclose(*products(x, k, y), rtol=1e-4)
 
 
 def test_same_padding_is_that_of_jax():
@@ -59,8 +64,9 @@ def test_same_padding_is_that_of_jax():
         if padding == "SAME":
             x, k = draw(2, h, w, 3), draw(kernel, kernel, 3, 5, seed=1)
             want = lax.conv_general_dilated(x, k, (stride, stride), "SAME", dimension_numbers=LAYOUT)
-            np.testing.assert_allclose(conv2d(x, k, stride=stride), want, atol=2e-5)
-            assert conv2d_transpose(x, k, stride=stride).shape == (2, h * stride, w * stride, 5)
+            np.testing.assert_allclose(jax.jit(partial(conv2d, stride=stride))(x, k), want, atol=2e-5)
+            up = jax.eval_shape(partial(conv2d_transpose, stride=stride), x, k)
+            assert up.shape == (2, h * stride, w * stride, 5)
 
 
 @pytest.mark.parametrize("operator", OPERATORS.values(), ids=OPERATORS)
@@ -69,14 +75,14 @@ def test_derivatives_agree(operator, form):
     """Gradient, gradient of a gradient (a penalty), forward mode, and forward over reverse."""
     x, k, dx, dk = draw(2, 6, 6, 2), draw(4, 4, 2, 3, seed=1), draw(2, 6, 6, 2, seed=2), draw(4, 4, 2, 3, seed=3)
 
-    def answers(form):
+    def answers(form, x, k, dx, dk):
         loss = lambda x, k: jnp.sum(jnp.tanh(operator(x, k, stride=2, form=form) / 4))
         grad = jax.grad(loss, (0, 1))
         norm = lambda x, k: jnp.sum(jnp.square(grad(x, k)[0]))
         forward, forward_over_reverse = (jax.jvp(f, (x, k), (dx, dk)) for f in (loss, grad))
         return grad(x, k), jax.grad(norm, 1)(x, k), forward, forward_over_reverse
 
-    ours, plain = jax.jit(lambda: (answers(form), answers("lax")))()
+    ours, plain = jax.jit(lambda *given: (answers(form, *given), answers("lax", *given)))(x, k, dx, dk)
     jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-5, atol=1e-5), ours, plain)
 
 
@@ -100,9 +106,9 @@ def test_a_population_is_its_members(operator, form):
     x, k = draw(3, 2, 6, 6, 2), draw(3, 4, 4, 2, 3, seed=1)
     loss = lambda x, k: jnp.sum(jnp.tanh(operator(x, k, stride=2, form=form)))
     both = jax.value_and_grad(loss, 1)
-    together = jax.jit(jax.vmap(both))(x, k)
+    together, by_itself = jax.jit(jax.vmap(both))(x, k), jax.jit(both)
     for member in range(3):
-        alone = both(x[member], k[member])
+        alone = by_itself(x[member], k[member])
         np.testing.assert_allclose(together[0][member], alone[0], rtol=1e-5)
         np.testing.assert_allclose(together[1][member], alone[1], atol=2e-5)
 
@@ -110,27 +116,29 @@ def test_a_population_is_its_members(operator, form):
 @pytest.mark.parametrize("operator", OPERATORS.values(), ids=OPERATORS)
 @pytest.mark.parametrize("form", ["lax", *FORMS])
 def test_dtypes_pass(operator, form):
+    exact = lambda x, k: operator(x.astype(float), k.astype(float), stride=2, form="lax")
+    both = jax.jit(lambda *given: (operator(*given, stride=2, form=form), exact(*given)))
     for dtype, tolerance in ((jnp.float64, 1e-12), (jnp.bfloat16, 0.1)):
         with jax.enable_x64(dtype == jnp.float64):
             x, k = draw(2, 4, 4, 3, dtype=dtype), draw(4, 4, 3, 2, seed=1, dtype=dtype) / 4
-            y = operator(x, k, stride=2, form=form)
+            y, want = both(x, k)
             assert y.dtype == dtype
-            exact = operator(x.astype(float), k.astype(float), stride=2, form="lax")
-            np.testing.assert_allclose(y.astype(float), exact, atol=tolerance)
+            np.testing.assert_allclose(np.asarray(y, float), want, atol=tolerance)
 
 
 def test_layers_are_flax_s():
     x = draw(2, 8, 8, 3)
     ours, theirs = Conv(5, kernel_size=4, stride=2), nn.Conv(5, (4, 4), strides=2)
-    variables = theirs.init(jax.random.key(0), x)
-    variables = jax.tree.map(lambda leaf: leaf + 0.1, variables)  # the bias too
-    assert jax.tree.map(jnp.shape, ours.init(jax.random.key(0), x)) == jax.tree.map(jnp.shape, variables)
-    np.testing.assert_allclose(ours.apply(variables, x), theirs.apply(variables, x), atol=1e-5)
+    variables = jax.jit(theirs.init)(jax.random.key(0), x)
+    variables = jax.tree.map(lambda leaf: np.asarray(leaf) + np.float32(0.1), variables)  # the bias too
+    fresh = jax.eval_shape(ours.init, jax.random.key(0), x)
+    assert jax.tree.map(jnp.shape, fresh) == jax.tree.map(jnp.shape, variables)
+    np.testing.assert_allclose(jax.jit(ours.apply)(variables, x), jax.jit(theirs.apply)(variables, x), atol=1e-5)
     up = ConvTranspose(5, kernel_size=4, stride=2)
-    want = nn.ConvTranspose(5, (4, 4), strides=(2, 2)).apply(
+    want = jax.jit(nn.ConvTranspose(5, (4, 4), strides=(2, 2)).apply)(
         {"params": {**variables["params"], "kernel": variables["params"]["kernel"][::-1, ::-1]}}, x
     )
-    np.testing.assert_allclose(up.apply(variables, x), want, atol=1e-5)
+    np.testing.assert_allclose(jax.jit(up.apply)(variables, x), want, atol=1e-5)
 
 
 @pytest.mark.reference
@@ -141,6 +149,6 @@ def test_up_is_pytorch_s():
     want = torch.nn.functional.conv_transpose2d(
         torch.from_numpy(np.array(x.transpose(0, 3, 1, 2))), weight, stride=2, padding=1
     )
-    for form in ("lax", *FORMS):
-        got = conv2d_transpose(x, k, stride=2, padding=1, form=form)
+    forms = [partial(conv2d_transpose, stride=2, padding=1, form=form) for form in ("lax", *FORMS)]
+    for got in jax.jit(lambda *given: [form(*given) for form in forms])(x, k):
         np.testing.assert_allclose(got.transpose(0, 3, 1, 2), want.numpy(), atol=2e-5)

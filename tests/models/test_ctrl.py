@@ -7,7 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 from scipy.special import log_softmax, softmax
-from tiny import random_batch, random_like, tiny
+from tiny import initialised, jitted, random_batch, random_like, tiny
 
 from sample.options import Options
 from sample.scores import draw
@@ -21,7 +21,7 @@ from zoo.guidance import Guided
 @pytest.fixture(scope="module")
 def net():
     model = tiny("ctrl")
-    params = random_like(model.init(jax.random.key(0))[0], scale=0.5)
+    params = random_like(initialised(model)[0], scale=0.5)
     return model, params, jax.tree.map(lambda leaf: np.asarray(leaf, np.float64), params["ctrl"])
 
 
@@ -53,24 +53,24 @@ def written_out(tree, tokens):
 def test_logits_are_those_of_the_formulas(net):
     model, params, tree = net
     tokens = np.random.default_rng(0).integers(0, 11, (3, 16))
-    for cond, codes in ((jnp.array([0, 1, 1]), [11, 12, 12]), (None, [13, 13, 13])):
-        ours = model.outputs(params, {}, jnp.asarray(tokens), cond)
+    for cond, codes in ((np.array([0, 1, 1]), [11, 12, 12]), (None, [13, 13, 13])):
+        ours = np.asarray(jitted(model, "outputs")(params, {}, tokens, cond))
         for row, code, logits in zip(tokens, codes, ours, strict=True):
             np.testing.assert_allclose(logits, written_out(tree, np.array([code, *row])), atol=5e-3)
 
 
 def test_attribution_is_bayes_rule(net):
     model, params, _ = net
-    batch = {name: jnp.asarray(value) for name, value in random_batch(model, 4).items()}
+    batch = random_batch(model, 4)
     log_p = np.zeros((4, 2))
     for label in range(2):
-        logits = model.outputs(params, {}, batch["tokens"][:, :-1], jnp.full(4, label))
+        logits = jitted(model, "outputs")(params, {}, batch["tokens"][:, :-1], np.full(4, label))
         nats = log_softmax(np.asarray(logits, np.float64), axis=-1)
         for row in range(4):
-            text = np.asarray(batch["tokens"][row, 1 : batch["length"][row]])
+            text = batch["tokens"][row, 1 : batch["length"][row]]
             log_p[row, label] = nats[row, np.arange(len(text)), text].sum()
-    np.testing.assert_allclose(model.attribution(params, batch), log_softmax(log_p, axis=1), atol=1e-3)
-    found = model.evaluate(params, {}, batch, jax.random.key(0))
+    np.testing.assert_allclose(jitted(model, "attribution")(params, batch), log_softmax(log_p, axis=1), atol=1e-3)
+    found = jitted(model, "evaluate")(params, {}, batch, jax.random.key(0))
     assert float(found["attributed"][0]) == np.sum(log_p.argmax(1) == batch["label"])
     own = log_p[np.arange(4), batch["label"]].sum()
     assert float(found["nll"][0]) == pytest.approx(-own, rel=1e-4)

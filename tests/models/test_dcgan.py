@@ -1,9 +1,12 @@
 """What is DCGAN's own: its shapes, who touches which statistics, its losses, and PyTorch's numbers."""
 
+import functools
+
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from tiny import initialised, jitted
 
 from zoo.errors import UserError
 from zoo.gan.dcgan import DCGAN
@@ -42,11 +45,11 @@ def test_at_64_pixels_the_layers_are_the_paper_s():
 
 
 def test_weights_start_small():
-    params, _ = jax.jit(DCGAN(width=16).init)(KEY)
-    kernels = jnp.concatenate([leaf.ravel() for leaf in jax.tree.leaves(params) if leaf.ndim > 1])
-    assert float(jnp.std(kernels)) == pytest.approx(0.02, rel=0.05)
+    params = jax.device_get(initialised(DCGAN(width=16))[0])
+    kernels = np.concatenate([leaf.ravel() for leaf in jax.tree.leaves(params) if leaf.ndim > 1])
+    assert float(np.std(kernels)) == pytest.approx(0.02, rel=0.05)
     scale = params["generator"]["BatchNorm_0"]["scale"]
-    assert float(jnp.mean(scale)) == pytest.approx(1, abs=0.02) and 0 < float(jnp.std(scale)) < 0.05
+    assert float(np.mean(scale)) == pytest.approx(1, abs=0.02) and 0 < float(np.std(scale)) < 0.05
 
 
 @pytest.mark.parametrize("fields", [{"image_size": 48}, {"image_size": 8}, {"image_size": 512}, {"loss": "hings"}])
@@ -56,16 +59,12 @@ def test_bad_fields_are_errors_of_one_line(fields):
     assert "\n" not in str(error.value) and str(next(iter(fields.values()))) in str(error.value)
 
 
-@pytest.mark.parametrize("loss", ADVERSARIAL)
-def test_each_phase_answers_by_its_loss(loss):
-    """From the parts: latents by purpose, batch statistics, the table's pair. Only one's own statistics move."""
-    model = tiny(loss=loss)
-    params, extra = jax.jit(model.init)(KEY)
-    batch = batch_of(model)
+@functools.cache
+def judged():
+    """Logits of the data, and of what is drawn for the critic's phase and for the generator's."""
+    model = tiny()
 
-    @jax.jit
     def run(params, extra, batch):
-        answers = [phase.loss(params, extra, batch, KEY, jnp.int32(0)) for phase in model.phases]
         judge = lambda x: model.critic.apply(
             {"params": params["critic"], "batch_stats": extra["critic"]}, x, train=True, mutable="batch_stats"
         )[0]
@@ -75,14 +74,23 @@ def test_each_phase_answers_by_its_loss(loss):
             train=True,
             mutable="batch_stats",
         )[0]
-        pair, real = ADVERSARIAL[loss], judge(batch["image"])
-        return answers, [pair.critic(real, judge(draw(0))), pair.generator(real, judge(draw(1)))]
+        return judge(batch["image"]), judge(draw(0)), judge(draw(1))
 
-    answers, wanted = run(params, extra, batch)
+    return jax.jit(run)(*initialised(model), batch_of(model))
+
+
+@pytest.mark.parametrize("loss", ADVERSARIAL)
+def test_each_phase_answers_by_its_loss(loss):
+    """From the parts: latents by purpose, batch statistics, the table's pair. Only one's own statistics move."""
+    model, pair, (real, *fake) = tiny(loss=loss), ADVERSARIAL[loss], judged()
+    params, extra = initialised(tiny())
+    batch, phases = batch_of(model), [phase.loss for phase in model.phases]
+    answers = jax.jit(lambda *given: [answer(*given, KEY, jnp.int32(0)) for answer in phases])(params, extra, batch)
+    wanted = pair.critic(real, fake[0]), pair.generator(real, fake[1])
     for (value, (after, metrics)), want, phase in zip(answers, wanted, model.phases, strict=True):
         np.testing.assert_allclose(value, want, rtol=1e-5)
         for player in extra:
-            moved = jax.tree.leaves(jax.tree.map(lambda a, b: np.any(a != b), after[player], extra[player]))
+            moved = jax.tree.leaves(jax.tree.map(lambda a, b: not np.array_equal(a, b), after[player], extra[player]))
             assert all(moved) if player == phase.player else not any(moved)
         assert set(metrics) == ({"real", "fake", "signs"} if phase.player == "critic" else set())
 
@@ -90,20 +98,21 @@ def test_each_phase_answers_by_its_loss(loss):
 def test_sampling_uses_running_statistics():
     """A picture depends on its latent alone, and on the statistics."""
     model = tiny()
-    params, extra = jax.jit(model.init)(KEY)
-    latent = model.latents(KEY, 3)
-    images = model.render(params, extra, latent)
-    np.testing.assert_allclose(model.render(params, extra, latent[1:2])[0], images[1], atol=1e-6)
-    other = jax.tree.map(lambda leaf: leaf + 1, extra)
-    assert np.abs(model.render(params, other, latent) - images).max() > 1e-4
-    np.testing.assert_array_equal(model.sample(params, extra, KEY, 3), images)
+    params, extra = initialised(model)
+    latent, render = np.asarray(model.latents(KEY, 3)), jitted(model, "render")
+    two = lambda params, extra: (model.sample(params, extra, KEY, 3), model.render(params, extra, latent))
+    np.testing.assert_array_equal(*jax.jit(two)(params, extra))
+    images = render(params, extra, latent)
+    np.testing.assert_allclose(render(params, extra, latent[1:2])[0], images[1], atol=1e-6)
+    other = jax.tree.map(lambda leaf: np.asarray(leaf) + 1, extra)
+    assert np.abs(render(params, other, latent) - images).max() > 1e-4
 
 
 def test_evaluate_sums_over_the_batch():
     model = tiny()
-    params, extra = jax.jit(model.init)(KEY)
+    params, extra = initialised(model)
     params["critic"]["Dense_0"]["bias"] += 2.0
-    sums = model.evaluate(params, extra, batch_of(model, 6), KEY)
+    sums = jitted(model, "evaluate")(params, extra, batch_of(model, 6), KEY)
     means = {name: float(total / count) for name, (total, count) in sums.items()}
     assert all(float(count) == 6 for _, count in sums.values())
     # An untrained critic says little but its bias.
@@ -112,8 +121,9 @@ def test_evaluate_sums_over_the_batch():
     assert means["generator_loss"] == pytest.approx(np.log1p(np.exp(-2)), abs=0.1)
 
 
-def gradients(model, params, extra, batch):
+def gradients(params, extra, batch):
     """Of each player by its own phase."""
+    model = tiny()
     return {
         phase.player: jax.grad(
             lambda mine, phase=phase: phase.loss({**params, phase.player: mine}, extra, batch, KEY, jnp.int32(0))[0]
@@ -122,25 +132,26 @@ def gradients(model, params, extra, batch):
     }
 
 
+slopes = jax.jit(gradients)
+
+
 def test_a_population_is_its_members():
-    model = tiny()
-    members = [jax.jit(model.init)(key) for key in jax.random.split(KEY, 2)]
-    params, extra = jax.tree.map(lambda *leaves: jnp.stack(leaves), *members)
-    run = lambda params, extra: gradients(model, params, extra, batch_of(model))
-    together = jax.jit(jax.vmap(run))(params, extra)
-    alone = jax.jit(run)(*members[1])
+    model, batch = tiny(), batch_of(tiny())
+    params, extra = jax.device_get(jax.jit(jax.vmap(model.init))(jax.random.split(KEY, 2)))
+    together = jax.jit(jax.vmap(gradients, (0, 0, None)))(params, extra, batch)
+    alone = slopes(*jax.tree.map(lambda leaf: leaf[1], (params, extra)), batch)
     jax.tree.map(lambda a, b: np.testing.assert_allclose(a[1], b, atol=1e-5, rtol=1e-3), together, alone)
 
 
 def test_float64_parameters_give_float64_results():
     model = tiny()
-    params, extra = jax.jit(model.init)(KEY)
-    single = jax.jit(lambda *args: gradients(model, *args))(params, extra, batch_of(model))
+    params, extra = jax.device_get(initialised(model))
+    single = slopes(params, extra, batch_of(model))
     with jax.enable_x64(True):
         wide = jax.tree.map(lambda leaf: jnp.asarray(leaf, jnp.float64), params)
-        double = jax.jit(lambda *args: gradients(model, *args))(wide, extra, batch_of(model, dtype=jnp.float64))
+        double = slopes(wide, extra, batch_of(model, dtype=jnp.float64))
         assert {leaf.dtype for leaf in jax.tree.leaves(double)} == {np.dtype("float64")}
-        _, (after, _) = jax.jit(model.phases[0].loss)(wide, extra, batch_of(model), KEY, 0)
+        _, (after, _) = jax.eval_shape(model.phases[0].loss, wide, extra, batch_of(model), KEY, 0)
         assert {leaf.dtype for leaf in jax.tree.leaves(after)} == {np.dtype("float32")}  # as a scan's carry must
     jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, atol=1e-5, rtol=1e-3), single, double)
 
@@ -150,7 +161,7 @@ def test_against_pytorch():
     """The same weights in PyTorch's layers: pictures, logits, the critic's loss and a gradient."""
     torch = pytest.importorskip("torch")
     model = tiny(image_size=32)
-    params, extra = jax.jit(model.init)(KEY)
+    params, extra = initialised(model)
     batch, latent = batch_of(model), model.latents(KEY, 4)
     as_torch = lambda x: torch.tensor(np.array(x))
     to_channels_first = lambda x: as_torch(x).permute(0, 3, 1, 2)
@@ -197,9 +208,10 @@ def test_against_pytorch():
     loss = loss + nn.functional.softplus(logits(fake.detach())).mean()
     loss.backward()
 
-    ours = model.generator.apply(
-        {"params": params["generator"], "batch_stats": extra["generator"]}, latent, train=True, mutable="batch_stats"
+    draw = lambda params: model.generator.apply(
+        {"params": params, "batch_stats": extra["generator"]}, latent, train=True, mutable="batch_stats"
     )[0]
+    ours = jax.jit(draw)(params["generator"])
     np.testing.assert_allclose(ours.transpose(0, 3, 1, 2), fake.detach().numpy(), atol=1e-5)
 
     def critic_loss(critic):
@@ -208,7 +220,7 @@ def test_against_pytorch():
         )[0]
         return ADVERSARIAL["nonsaturating"].critic(on(batch["image"]), on(ours))
 
-    value, grad = jax.value_and_grad(critic_loss)(params["critic"])
+    value, grad = jax.jit(jax.value_and_grad(critic_loss))(params["critic"])
     np.testing.assert_allclose(value, loss.item(), rtol=1e-5)
     np.testing.assert_allclose(
         grad["Conv_1"]["kernel"], judge[2].weight.grad.permute(2, 3, 1, 0).numpy(), atol=1e-5, rtol=1e-3

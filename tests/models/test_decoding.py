@@ -4,7 +4,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from tiny import random_like, tiny
+from tiny import initialised, random_like, tiny
 
 from zoo.decoding import Greedy, Sampling, generate, newest, stopped
 from zoo.errors import UserError
@@ -73,17 +73,17 @@ def test_a_row_is_what_it_is_alone_also_where_others_slide(align):
 
 def test_a_real_model_slides_as_its_windows_say():
     model = tiny("gpt", context=8)
-    params, extra = model.init(jax.random.key(0))
+    params, extra = initialised(model)
     params, key = random_like(params, scale=0.5), jax.random.key(1)
     prompt = np.array([[1, 2, 3]], np.int32)
     lengths = np.array([3])
     made = np.asarray(generate(model, params, extra, key, prompt=prompt, lengths=lengths, length=14, sampler=Greedy()))
     row = [*prompt[0].tolist(), *made[0].tolist()]
-    outputs = jax.jit(lambda window: model.outputs(params, extra, window[None])[0])
+    outputs = jax.jit(lambda params, window: model.outputs(params, extra, window[None])[0])
     for at in range(3, len(row)):
         start = 0 if at < 7 else at - 4 - (at - 7) % 4
-        logits = outputs(jnp.array((row[start:at] + [0] * 8)[:8]))
-        assert int(jnp.argmax(logits[at - start - 1])) == row[at], at
+        logits = np.asarray(outputs(params, np.array((row[start:at] + [0] * 8)[:8])))
+        assert np.argmax(logits[at - start - 1]) == row[at], at
 
 
 def test_a_window_that_holds_nothing_is_one_line():
@@ -102,7 +102,7 @@ def test_after_stop_comes_nothing_else():
 
 def test_several_continuations_are_those_of_the_prompt_written_several_times():
     model = tiny("gpt")
-    params, extra = model.init(jax.random.key(0))
+    params, extra = initialised(model)
     params, key = random_like(params), jax.random.key(4)
     prompt, lengths = np.array([[1, 2, 3], [4, 0, 0]], np.int32), np.array([3, 1])
     for length in (6, 20):  # within the context of 16, and beyond it
@@ -153,8 +153,9 @@ def test_what_was_cut_before_does_not_make_the_rest_less_typical():
 
 def test_draws_have_the_model_s_frequencies():
     keys = jax.random.split(jax.random.key(0), 4000)
+    drawn = jax.jit(lambda t, keys: jax.vmap(lambda key: Sampling(temperature=t).draw(LOGITS, key))(keys))
     for temperature in (0.5, 1.0, 2.0):
-        draws = jax.vmap(lambda key, t=temperature: Sampling(temperature=t).draw(LOGITS, key))(keys)
+        draws = drawn(temperature, keys)
         found = np.bincount(draws, minlength=4) / len(keys)
         np.testing.assert_allclose(found, jax.nn.softmax(LOGITS / temperature), atol=0.03)
     assert int(Greedy().draw(LOGITS, keys[0])) == 0

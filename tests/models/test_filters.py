@@ -1,5 +1,7 @@
 """Resampling by shifted slices and grouped convolution against what lax computes."""
 
+from functools import partial
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -16,6 +18,11 @@ def picture(shape=(2, 6, 8, 3)):
     return jnp.asarray(np.random.default_rng(0).normal(size=shape), jnp.float32)
 
 
+def both(ours, plain):
+    """The two compiled together."""
+    return jax.jit(lambda *given: (ours(*given), plain(*given)))
+
+
 def depthwise(x, taps, **how):
     """The separable filter as one convolution of each channel by itself."""
     f = np.array(taps) / sum(taps)
@@ -30,8 +37,8 @@ def depthwise(x, taps, **how):
 def test_downsampling_is_a_strided_convolution(taps):
     x, before = picture(), (len(taps) - 1) // 2
     edges = [(before, max(len(taps) - 2 - before, 0))] * 2
-    want = depthwise(x, taps, window_strides=(2, 2), padding=edges)
-    got = filters.downsample(x, taps)
+    plain = partial(depthwise, taps=taps, window_strides=(2, 2), padding=edges)
+    got, want = both(partial(filters.downsample, taps=taps), plain)(x)
     assert got.shape == (2, 3, 4, 3)
     np.testing.assert_allclose(got, want, atol=1e-6)
 
@@ -40,34 +47,36 @@ def test_downsampling_is_a_strided_convolution(taps):
 def test_upsampling_is_a_convolution_of_a_dilated_picture(taps):
     x, k, before = picture(), len(taps), (len(taps) - 1) // 2
     edges = [(k - 1 - before, before + 1)] * 2
-    want = 4 * depthwise(x, taps, window_strides=(1, 1), padding=edges, lhs_dilation=(2, 2))
-    got = filters.upsample(x, taps)
+    plain = partial(depthwise, taps=taps, window_strides=(1, 1), padding=edges, lhs_dilation=(2, 2))
+    got, want = both(partial(filters.upsample, taps=taps), plain)(x)
     assert got.shape == (2, 12, 16, 3)
-    np.testing.assert_allclose(got, want, atol=1e-6)
-    constant = filters.upsample(jnp.ones((1, 8, 8, 1)), taps)
-    np.testing.assert_allclose(constant[:, 4:-4, 4:-4], 1, atol=1e-6)
+    np.testing.assert_allclose(got, 4 * np.asarray(want), atol=1e-6)
+    constant = jax.jit(partial(filters.upsample, taps=taps))(jnp.ones((1, 8, 8, 1)))
+    np.testing.assert_allclose(np.asarray(constant)[:, 4:-4, 4:-4], 1, atol=1e-6)
 
 
 @pytest.mark.parametrize("taps", TAPS)
 def test_up_is_the_adjoint_of_down(taps):
     x, y = picture(), picture((2, 3, 4, 3))
-    down, up = jnp.sum(filters.downsample(x, taps) * y), jnp.sum(x * filters.upsample(y, taps))
+    products = lambda x, y: (jnp.sum(filters.downsample(x, taps) * y), jnp.sum(x * filters.upsample(y, taps)))
+    down, up = jax.jit(products)(x, y)
     np.testing.assert_allclose(4 * down, up, rtol=1e-4)
 
 
 @pytest.mark.parametrize("taps", TAPS)
 def test_smoothing(taps):
-    want = depthwise(picture(), taps, window_strides=(1, 1), padding=[(2, 1)] * 2)
-    np.testing.assert_allclose(filters.smooth(picture(), taps, pads=(2, 1)), want, atol=1e-6)
+    plain = partial(depthwise, taps=taps, window_strides=(1, 1), padding=[(2, 1)] * 2)
+    np.testing.assert_allclose(*both(partial(filters.smooth, taps=taps, pads=(2, 1)), plain)(picture()), atol=1e-6)
 
 
 def test_grouped_convolution_in_both_forms():
     x, kernel = picture((2, 5, 6, 8)), picture((3, 3, 2, 12))
 
-    def answers(form):
+    def answers(form, x, kernel):
         loss = lambda x, kernel: jnp.sum(jnp.sin(form(x, kernel, groups=4)))
         return form(x, kernel, groups=4), jax.grad(loss, (0, 1))(x, kernel)
 
-    want = answers(_by_lax)
-    for form in (_by_patches, grouped_conv2d):
-        jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, atol=1e-4), answers(form), want)
+    forms = _by_lax, _by_patches, grouped_conv2d
+    want, *others = jax.jit(lambda *given: [answers(form, *given) for form in forms])(x, kernel)
+    for other in others:
+        jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, atol=1e-4), other, want)

@@ -6,7 +6,7 @@ from types import SimpleNamespace
 import jax
 import numpy as np
 import pytest
-from tiny import random_like, tiny
+from tiny import initialised, jitted, random_like, tiny
 
 from sample.options import Options, Target, check
 from sample.pictures import draw, write_pictures
@@ -18,7 +18,7 @@ from zoo.errors import UserError
 def run_of(name):
     """What `sample.restore.open_run` gives, of a model that has learnt nothing."""
     model = tiny(name)
-    params, extra = jax.jit(model.init)(jax.random.key(0))
+    params, extra = initialised(model)
     codec = PointCodec(extent=2.0) if name == "gan2d" else ImageCodec(channels=3)
     config = SimpleNamespace(name=name)
     return SimpleNamespace(model=model, params=random_like(params, scale=0.3), extra=extra, codec=codec, config=config)
@@ -29,7 +29,7 @@ def test_a_class_is_drawn_when_it_is_named():
     named = [draw(run, 0, 3, Options(label=label)) for label in range(3)]
     assert np.abs(named[0] - named[1]).max() > 1e-3
     latent = run.model.latents(jax.random.key(0), 3, label=2)
-    np.testing.assert_allclose(named[2], run.model.render(run.params, run.extra, latent), atol=1e-5)
+    np.testing.assert_allclose(named[2], jitted(run.model, "render")(run.params, run.extra, latent), atol=1e-5)
 
 
 def test_truncation_leaves_less_variety():

@@ -7,6 +7,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from tiny import initialised, random_like
 
 from zoo.gan.biggan import BigGAN
 from zoo.gan.cgan import CGAN
@@ -24,14 +25,19 @@ KEY, STEP = jax.random.key(0), jnp.int32(0)
 
 def started(model, size=4):
     """Shaken parameters, so that no zero of the initialisation hides a layer; data; and the critic phase's samples."""
-    params, extra = jax.jit(model.init)(KEY)
-    rng = np.random.default_rng(1)
-    params = jax.tree.map(lambda leaf: leaf + 0.1 * rng.normal(size=leaf.shape).astype(np.float32), params)
+    params, extra = initialised(model)
+    rng, params = np.random.default_rng(1), random_like(params)
     batch = {name: rng.uniform(-1, 1, spec.shape).astype(np.float32) for name, spec in model.batch_spec(size).items()}
     if "label" in batch:
         batch["label"] = rng.integers(0, model.classes, size).astype(np.int32)
     fake, _ = jax.jit(lambda *tree: model.imagine(*tree, batch, jax.random.fold_in(KEY, 0), train=True))(params, extra)
     return params, extra, batch, fake
+
+
+def judged(model, params, extra, batch):
+    """Logits of the data."""
+    judge = lambda params: model.judge(params, extra, model.observe(batch), batch, KEY, train=True)[0]
+    return jax.jit(judge)(params)
 
 
 def tensor(x):
@@ -71,7 +77,7 @@ def test_gan2d():
     tree, x = params["critic"], tensor(batch["point"]).reshape(2, 4)
     for layer in range(2):
         x = dense(x, tree[f"Dense_{layer}"]).reshape(2, 5, 3).amax(-1)
-    close(model.judge(params, extra, model.observe(batch), batch, KEY, train=True)[0], dense(x, tree["Dense_2"])[:, 0])
+    close(judged(model, params, extra, batch), dense(x, tree["Dense_2"])[:, 0])
 
 
 def residual_norm(x, tree, label):
@@ -132,8 +138,7 @@ def test_cgan():
     label = F.one_hot(tensor(batch["label"]).long(), 3).float()
     latent = tensor(jax.random.normal(jax.random.fold_in(KEY, 0), (4, 5)))
     close(fake.transpose(0, 3, 1, 2), residual_generator(params["generator"], latent, label))
-    logits, _ = model.judge(params, extra, batch["image"], batch, KEY, train=True)
-    close(logits, residual_critic(params["critic"], pixels(batch["image"]), label), 1e-3)
+    close(judged(model, params, extra, batch), residual_critic(params["critic"], pixels(batch["image"]), label), 1e-3)
 
 
 def bilinear(channels):
@@ -169,8 +174,7 @@ def test_r3gan():
             if x.shape[1] != model.widths[level - 1]:
                 x, narrow = conv(x, tree[f"Conv_{narrow}"]), narrow + 1
     x = (x * tensor(tree["basis"]).permute(2, 0, 1)[None]).sum((2, 3))
-    logits, _ = model.judge(params, extra, batch["image"], batch, KEY, train=True)
-    close(logits, dense(x, tree["Dense_0"])[:, 0], 1e-3)
+    close(judged(model, params, extra, batch), dense(x, tree["Dense_0"])[:, 0], 1e-3)
 
 
 def low_pass(x, pads, gain=1.0, stride=1):
@@ -208,7 +212,7 @@ def test_stylegan2():
     model = StyleGAN2(image_size=16, channels=2, latent_size=6, base=64, widest=8, mixing=0.0)
     params, extra, batch, _ = started(model)
     latent = model.latents(KEY, 4)
-    ours = model._paint(params, model.styles(params, extra, latent))
+    ours = jax.jit(lambda params: model._paint(params, model.styles(params, extra, latent)))(params)
     act = lambda x: F.leaky_relu(x, 0.2) * math.sqrt(2)
     w = tensor(latent)
     w = w * (w.square().mean(1, keepdim=True) + 1e-8).rsqrt()
@@ -243,8 +247,7 @@ def test_stylegan2():
     spread = (x.var(0, unbiased=False) + 1e-8).sqrt().mean().expand(4, 1, 4, 4)
     x = act(equal_conv(torch.cat([x, spread], 1), tree["EqualConv_7"], padding=1))
     x = act(equal_dense(x.permute(0, 2, 3, 1).reshape(4, -1), tree["EqualDense_0"]))
-    logits, _ = model.judge(params, extra, batch["image"], batch, KEY, train=True)
-    close(logits, equal_dense(x, tree["EqualDense_1"])[:, 0], 1e-3)
+    close(judged(model, params, extra, batch), equal_dense(x, tree["EqualDense_1"])[:, 0], 1e-3)
 
 
 def blur(x):

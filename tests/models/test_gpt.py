@@ -5,7 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 from scipy.special import log_softmax, softmax
-from tiny import random_like, tiny
+from tiny import initialised, jitted, random_like, tiny
 
 import zoo
 from zoo.errors import UserError
@@ -45,14 +45,14 @@ def gpt2(tree, tokens, *, layers, heads):
 def written_twice():
     """(the model, its parameters, the same in float64)."""
     model = tiny("gpt")
-    params = random_like(model.init(jax.random.key(0))[0], scale=0.3)
+    params = random_like(initialised(model)[0], scale=0.3)
     return model, params, jax.tree.map(lambda leaf: np.asarray(leaf, np.float64), params["gpt"])
 
 
 def test_outputs_are_gpt2_s(written_twice):
     model, params, tree = written_twice
     tokens = np.random.default_rng(1).integers(0, model.vocabulary, (3, 16))
-    ours = model.outputs(params, {}, jnp.asarray(tokens))
+    ours = np.asarray(jitted(model, "outputs")(params, {}, tokens))
     for row, logits in zip(tokens, ours, strict=True):
         np.testing.assert_allclose(logits, gpt2(tree, row, layers=2, heads=2), atol=2e-4, rtol=1e-4)
 
@@ -65,15 +65,15 @@ def test_loss_counts_what_is_real(written_twice):
     for row, length in zip(tokens, (17, 6), strict=True):
         logp = log_softmax(gpt2(tree, row[:-1], layers=2, heads=2), axis=-1)
         nll += [-logp[at, row[at + 1]] for at in range(length - 1)]
-    loss, _ = model.loss(params, {}, batch, jax.random.key(0), jnp.int32(0))
+    loss, _ = jitted(model, "loss")(params, {}, batch, jax.random.key(0), jnp.int32(0))
     assert float(loss) == pytest.approx(np.mean(nll), rel=1e-4)
-    total, count = model.evaluate(params, {}, batch, jax.random.key(0))["nll"]
+    total, count = jitted(model, "evaluate")(params, {}, batch, jax.random.key(0))["nll"]
     assert int(count) == 21 and float(total) == pytest.approx(np.sum(nll), rel=1e-4)
 
 
 def test_initialised_as_published():
     model = zoo.create("gpt", vocabulary=500, context=300, layers=8, heads=2, width=128)
-    tree = model.init(jax.random.key(0))[0]["gpt"]
+    tree = initialised(model)[0]["gpt"]
     assert np.std(tree["tokens"]["embedding"]) == pytest.approx(0.02, rel=0.03)
     assert np.std(tree["positions"]["embedding"]) == pytest.approx(0.01, rel=0.03)
     for name in ("project", "contract"):
@@ -86,9 +86,9 @@ def test_dropout_only_in_training(written_twice):
     _, params, _ = written_twice
     model = tiny("gpt", dropout=0.5)
     batch = {"tokens": jnp.ones((2, 17), jnp.int32), "length": jnp.array([17, 17], jnp.int32)}
-    loss = lambda key: float(model.loss(params, {}, batch, jax.random.key(key), jnp.int32(0))[0])
+    loss = lambda key: float(jitted(model, "loss")(params, {}, batch, jax.random.key(key), jnp.int32(0))[0])
     assert loss(0) == loss(0) != loss(1)
-    nll = lambda key: float(model.evaluate(params, {}, batch, jax.random.key(key))["nll"][0])
+    nll = lambda key: float(jitted(model, "evaluate")(params, {}, batch, jax.random.key(key))["nll"][0])
     assert nll(0) == nll(1)
 
 

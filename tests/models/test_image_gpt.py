@@ -7,7 +7,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from tiny import random_like, tiny
+from tiny import initialised, jitted, random_like, tiny
 
 from sample.complete import completed
 from sample.options import Options
@@ -33,21 +33,21 @@ def test_pictures_are_sequences_and_back(unit, size, vocabulary):
 
 def test_all_pictures_together_have_probability_one():
     model = tiny("image-gpt", image_size=2, channels=1, levels=3)
-    params = random_like(model.init(jax.random.key(0))[0], scale=0.3)
+    params = random_like(initialised(model)[0], scale=0.3)
     every = np.array(list(itertools.product([-1.0, 0.0, 1.0], repeat=4)), np.float32).reshape(-1, 2, 2, 1)
-    nats = model.nats(params, {"image": jnp.asarray(every)}, None)
+    nats = jitted(model, "nats")(params, {"image": every}, None)
     log_p = -np.asarray(nats, np.float64).sum(1)
     assert np.exp(log_p).sum() == pytest.approx(1, abs=1e-5)
     drawn = np.asarray(model.sample(params, {}, jax.random.key(1), 4000))
     found = np.mean(np.all(drawn == every[np.argmax(log_p)], axis=(1, 2, 3)))
     assert found == pytest.approx(np.exp(log_p.max()), abs=0.03)
-    total, count = model.evaluate(params, {}, {"image": jnp.asarray(every)}, jax.random.key(0))["nll"]
+    total, count = jitted(model, "evaluate")(params, {}, {"image": every}, jax.random.key(0))["nll"]
     assert int(count) == 81 * 4 and float(total) == pytest.approx(-log_p.sum(), rel=1e-4)
 
 
 def test_the_upper_half_is_kept_and_the_lower_drawn():
     model = tiny("image-gpt")
-    params = random_like(model.init(jax.random.key(0))[0])
+    params = random_like(initialised(model)[0])
     upper = jnp.asarray(np.random.default_rng(1).choice([-1.0, 1.0], (3, 2, 4, 3)), jnp.float32)
     images = model.sample(params, {}, jax.random.key(2), 3, upper=upper)
     assert images.shape == (3, 4, 4, 3)
@@ -59,7 +59,7 @@ def test_the_upper_half_is_kept_and_the_lower_drawn():
 
 def test_the_command_keeps_the_upper_half_of_a_file(tmp_path):
     model = tiny("image-gpt")
-    params = random_like(model.init(jax.random.key(0))[0])
+    params = random_like(initialised(model)[0])
     pixels = np.random.default_rng(1).choice([0, 255], (4, 4, 3)).astype(np.uint8)
     write_png(pixels, tmp_path / "picture.png")
     run = SimpleNamespace(model=model, params=params, codec=ImageCodec(3), config=SimpleNamespace(name="image-gpt"))

@@ -1,5 +1,7 @@
 """Losses against values worked out by hand, finite differences and PyTorch."""
 
+import functools
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -73,9 +75,16 @@ def gradient_norm(kernel, x):
     return jnp.sum(jnp.square(jax.grad(lambda x: jnp.sum(small_critic(kernel)(x)))(x)), axis=(1, 2, 3))
 
 
+def slopes(*penalties):
+    """Each one's value and gradient in the kernel."""
+    return jax.jit(lambda k: [jax.value_and_grad(penalty)(k) for penalty in penalties])(KERNEL)
+
+
 def test_zero_centred_penalty_is_reverse_over_reverse():
-    ours = jax.value_and_grad(lambda k: losses.zero_centred_penalty(small_critic(k), images(0)))(KERNEL)
-    plain = jax.value_and_grad(lambda k: jnp.mean(gradient_norm(k, images(0))) / 2)(KERNEL)
+    ours, plain = slopes(
+        lambda k: losses.zero_centred_penalty(small_critic(k), images(0)),
+        lambda k: jnp.mean(gradient_norm(k, images(0))) / 2,
+    )
     jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-6), ours, plain)
 
 
@@ -87,16 +96,14 @@ def test_gradient_penalty_is_reverse_over_reverse():
         norm = jnp.sqrt(gradient_norm(kernel, share * images(0) + (1 - share) * images(1)))
         return jnp.mean((norm - 1) ** 2)
 
-    ours = jax.value_and_grad(lambda k: losses.gradient_penalty(small_critic(k), images(0), images(1), key))(KERNEL)
-    jax.tree.map(
-        lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-6), ours, jax.value_and_grad(plain)(KERNEL)
-    )
+    ours = lambda k: losses.gradient_penalty(small_critic(k), images(0), images(1), key)
+    jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-6), *slopes(ours, plain))
 
 
 def test_gradient_penalty_of_a_constant_critic():
-    value, grad = jax.value_and_grad(
+    ((value, grad),) = slopes(
         lambda k: losses.gradient_penalty(lambda x: small_critic(k)(x) * 0, images(0), images(1), jax.random.key(0))
-    )(KERNEL)
+    )
     assert float(value) == pytest.approx(1, abs=1e-4) and np.isfinite(grad).all()
 
 
@@ -151,13 +158,13 @@ def test_token_nll_is_log_softmax():
     """Value, gradient, forward mode, and the gradient of a gradient, which the written-out derivative must allow."""
     logits, tokens = token_inputs()
 
-    def answers(nll):
+    def answers(nll, logits):
         loss = lambda logits: jnp.sum(jnp.square(nll(logits, tokens)))
         grad = jax.grad(loss)
         second = jax.grad(lambda logits: jnp.sum(jnp.sin(grad(logits))))
         return nll(logits, tokens), grad(logits), second(logits), jax.jvp(loss, (logits,), (jnp.cos(logits),))[1]
 
-    ours, plain = answers(losses.token_nll), answers(plain_token_nll)
+    ours, plain = (jax.jit(functools.partial(answers, nll))(logits) for nll in (losses.token_nll, plain_token_nll))
     jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-5), ours, plain)
 
 

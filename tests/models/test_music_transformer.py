@@ -5,7 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 from scipy.special import softmax
-from tiny import random_batch, random_like, tiny
+from tiny import initialised, jitted, random_batch, random_like, tiny
 
 from zoo.nn.attention import cached_attention, causal_attention, skew
 
@@ -34,16 +34,14 @@ def test_skewed_and_cached_are_the_direct_formula(reach):
     q, k, v, distance = arrays(*[(2, 7, 3, 4)] * 3, (3, reach, 4))
     want = np.stack([direct(*row, distance) for row in zip(q, k, v, strict=True)])
     with jax.enable_x64(True):
-        given = [jnp.asarray(array) for array in (q, k, v)]
-        ours = causal_attention(*given, distance=jnp.asarray(distance))
-        np.testing.assert_allclose(ours, want, atol=1e-12)
-        lengths = jnp.array([3, 7])
-        query = jnp.stack([given[0][0, 2], given[0][1, 6]])
-        one = cached_attention(query, given[1], given[2], lengths=lengths, distance=jnp.asarray(distance))
+        attend, one_by_one = jax.jit(causal_attention), jax.jit(cached_attention)
+        np.testing.assert_allclose(attend(q, k, v, distance=distance), want, atol=1e-12)
+        query = np.stack([q[0, 2], q[1, 6]])
+        one = one_by_one(query, k, v, lengths=np.array([3, 7]), distance=distance)
         np.testing.assert_allclose(one, [want[0, 2], want[1, 6]], atol=1e-12)
-        without = causal_attention(*given)
+        without = attend(q, k, v)
         assert np.abs(without - want).max() > 0.1
-        np.testing.assert_allclose(causal_attention(*given, distance=jnp.zeros((3, reach, 4))), without, atol=1e-12)
+        np.testing.assert_allclose(attend(q, k, v, distance=np.zeros((3, reach, 4))), without, atol=1e-12)
 
 
 def test_skew_by_hand():
@@ -66,25 +64,26 @@ def test_gradients_are_those_of_the_direct_formula():
     with jax.enable_x64(True):
         q, k, v, distance = map(jnp.asarray, (q, k, v, distance))
         skewed = lambda distance: jnp.sum(jnp.sin(causal_attention(q, k, v, distance=distance)))
-        np.testing.assert_allclose(jax.grad(skewed)(distance), jax.grad(plain)(distance), atol=1e-12)
-        assert not np.any(jax.grad(skewed)(distance)[:, 0])  # a distance of 5 does not occur among 5 positions
+        ours, direct = (jax.jit(jax.grad(f))(distance) for f in (skewed, plain))
+        np.testing.assert_allclose(ours, direct, atol=1e-12)
+        assert not np.any(ours[:, 0])  # a distance of 5 does not occur among 5 positions
 
 
 def test_only_distances_count():
     """Without other positions, what was read long ago and is masked out of reach changes nothing: a window's logits do
     not depend on where it stands."""
     model = tiny("music-transformer", layers=1)
-    params = random_like(model.init(jax.random.key(0))[0])
+    params = random_like(initialised(model)[0])
     assert "positions" not in params["music_transformer"]
     assert params["music_transformer"]["blocks_0"]["distance"].shape == (2, 16, 8)
-    logits = model.outputs(params, {}, jnp.array([[3, 3, 3, 3]]))
+    logits = np.asarray(jitted(model, "outputs")(params, {}, np.array([[3, 3, 3, 3]])))
     np.testing.assert_allclose(logits[0], np.tile(logits[0, :1], (4, 1)), atol=1e-5)  # an average of equals
 
 
 def test_no_array_of_time_by_time_by_width():
     """The point of skewing: with T = 64 and heads of 8, nothing in the gradient is larger than B H T T."""
     model = tiny("music-transformer", context=64, layers=1, heads=1, width=8, inner=8)
-    params, extra = model.init(jax.random.key(0))
+    params, extra = jax.eval_shape(model.init, jax.random.key(0))
     loss = lambda params: model.loss(params, extra, random_batch(model, 1), jax.random.key(0), jnp.int32(0))[0]
     jaxpr = jax.make_jaxpr(jax.grad(loss))(params)
     assert max(variable.aval.size for equation in every(jaxpr.jaxpr) for variable in equation.outvars) <= 65 * 65

@@ -7,7 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 from scipy.special import expit
-from tiny import random_like, tiny
+from tiny import initialised, jitted, random_like, tiny
 
 from zoo.codecs.rolls import LOWEST, PianoRoll
 from zoo.decoding import Greedy, Sampling, generate
@@ -18,7 +18,7 @@ from zoo.rules import in_key, scale
 @pytest.fixture(scope="module")
 def net():
     model = tiny("rnn-nade")
-    params = random_like(model.init(jax.random.key(0))[0], scale=0.4)
+    params = random_like(initialised(model)[0], scale=0.4)
     return model, params, jax.tree.map(lambda leaf: np.asarray(leaf, np.float64), params["rnn_nade"])
 
 
@@ -35,14 +35,14 @@ def test_nats_are_those_of_the_chain_rule(net):
     model, params, tree = net
     roll = np.random.default_rng(0).binomial(1, 0.2, (2, 12, KEYS)).astype(np.float32)
     before = np.concatenate([np.zeros((2, 1, KEYS), np.float32), roll[:, :-1]], axis=1)
-    outputs = model.outputs(params, {}, jnp.asarray(before))
+    outputs = np.asarray(jitted(model, "outputs")(params, {}, before))
     want = np.zeros((2, 12))
     for row, time in np.ndindex(2, 12):
         p = chances(tree, outputs[row, time], roll[row, time])
         want[row, time] = -np.log(np.where(roll[row, time] > 0, p, 1 - p)).sum()
-    np.testing.assert_allclose(model.frame_nats(params, jnp.asarray(roll)), want, rtol=1e-4)
+    np.testing.assert_allclose(jitted(model, "frame_nats")(params, roll), want, rtol=1e-4)
     batch = {"roll": jnp.asarray(roll), "length": jnp.array([12, 5])}
-    total, count = model.evaluate(params, {}, batch, jax.random.key(0))["nll"]
+    total, count = jitted(model, "evaluate")(params, {}, batch, jax.random.key(0))["nll"]
     assert int(count) == 17 and float(total) == pytest.approx(want[0].sum() + want[1, :5].sum(), rel=1e-4)
 
 
@@ -62,9 +62,9 @@ def test_probabilities_of_all_frames_are_one(net):
     drawn = np.asarray(draw(jax.random.split(jax.random.key(0), 6000)))
     for keys, p in exact.items():
         assert np.mean(np.all(drawn[:, :4] == keys, axis=1)) == pytest.approx(p, abs=0.025)
-    greedy = np.asarray(model.emit(params, jnp.asarray(output), jax.random.key(0), Greedy()))
+    greedy = np.asarray(jitted(model, "emit")(params, output, jax.random.key(0), Greedy()))
     assert np.array_equal(greedy, (chances(tree, output, greedy) > 0.5).astype(np.float32))
-    few = jax.vmap(lambda key: model.emit(params, jnp.asarray(output + 80), key, Sampling(top_k=3)))
+    few = jax.jit(jax.vmap(lambda key: model.emit(params, jnp.asarray(output + 80), key, Sampling(top_k=3))))
     assert set(few(jax.random.split(jax.random.key(1), 20)).sum(-1).tolist()) == {3.0}
 
 

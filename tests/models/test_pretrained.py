@@ -10,7 +10,7 @@ import ml_dtypes
 import numpy as np
 import pytest
 from scipy.special import softmax
-from tiny import random_like
+from tiny import initialised, jitted, random_like
 
 import zoo
 from zoo.errors import UserError
@@ -77,7 +77,7 @@ def test_logits_are_those_of_the_formulas(config, tmp_path):
     weights = checkpoint(config)
     model, params, extra = zoo.load_pretrained(write(tmp_path / "plain", config, weights))
     tokens = np.random.default_rng(1).integers(0, config["vocab_size"], config["n_positions"])
-    ours = jax.jit(model.outputs)(params, extra, jnp.asarray(tokens)[None])[0]
+    ours = jitted(model, "outputs")(params, extra, tokens[None])[0]
     np.testing.assert_allclose(ours, logits_of(config, weights, tokens), atol=1e-4)
     fresh = jax.eval_shape(model.init, jax.random.key(0))[0]
     assert jax.tree.map(jnp.shape, fresh) == jax.tree.map(jnp.shape, params)
@@ -98,7 +98,7 @@ def test_logits_are_those_of_the_formulas(config, tmp_path):
 def test_saved_and_loaded_again(tmp_path):
     for fields in ({}, {"tied": False, "inner": 9, "epsilon": 1e-3, "start_token": 3, "dropout": 0.2}):
         model = zoo.create("gpt", vocabulary=13, context=7, layers=2, heads=2, width=6, **fields)
-        params = random_like(jax.jit(model.init)(jax.random.key(0))[0])
+        params = random_like(initialised(model)[0])
         folder = tmp_path / str(len(fields))
         zoo.save_pretrained(model, params, folder)
         zoo.save_pretrained(model, params, folder)  # over itself
@@ -198,7 +198,7 @@ def test_logits_are_those_of_transformers(config, tmp_path):
     with torch.no_grad():
         want = theirs(torch.tensor(tokens)).logits.numpy()
     model, params, extra = zoo.load_pretrained(tmp_path / "theirs")
-    np.testing.assert_allclose(model.outputs(params, extra, jnp.asarray(tokens)), want, atol=1e-4)
+    np.testing.assert_allclose(jitted(model, "outputs")(params, extra, tokens), want, atol=1e-4)
 
     zoo.save_pretrained(model, params, tmp_path / "ours")
     back = transformers.GPT2LMHeadModel.from_pretrained(tmp_path / "ours").eval()

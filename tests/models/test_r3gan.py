@@ -4,6 +4,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from tiny import initialised, jitted
 
 from zoo import create
 from zoo.errors import UserError
@@ -18,7 +19,7 @@ def tiny(**fields):
 
 
 def started(model):
-    params, extra = jax.jit(model.init)(KEY)
+    params, extra = initialised(model)
     shape = model.batch_spec(4)["image"].shape
     return params, extra, {"image": jnp.asarray(np.random.default_rng(1).uniform(-1, 1, shape), jnp.float32)}
 
@@ -45,7 +46,7 @@ def test_blocks_begin_as_nothing_and_layers_by_depth():
 
 def test_a_fresh_generator_keeps_the_variance():
     model = tiny(width=64)
-    params, extra = jax.jit(model.init)(KEY)
+    params, extra = initialised(model)
     draw = lambda params: model.imagine(params, extra, {"image": jnp.zeros((256, 16, 16, 2))}, KEY, train=True)[0]
     assert 0.3 < float(jnp.std(jax.jit(draw)(params))) < 1.5
 
@@ -68,10 +69,10 @@ def test_the_loss_is_relativistic_with_both_penalties():
 
 def test_pictures_are_cut_to_their_range():
     model = tiny()
-    params, extra = jax.jit(model.init)(KEY)
-    loud = jax.tree.map(lambda leaf: 3 * leaf, params)
-    images = jax.jit(model.sample, static_argnums=3)(loud, extra, KEY, 4)
-    assert float(jnp.abs(images).max()) == 1
+    params, extra = initialised(model)
+    loud = jax.tree.map(lambda leaf: 3 * np.asarray(leaf), params)
+    images = jitted(model, "sample", "n")(loud, extra, KEY, n=4)
+    assert float(np.abs(images).max()) == 1
 
 
 @pytest.mark.parametrize("fields", [{"image_size": 48}, {"width": 9}, {"group": 0}])

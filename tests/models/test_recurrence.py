@@ -42,7 +42,7 @@ def test_derivatives_of_the_scan_are_those_of_its_steps():
     """Value, gradient, forward mode, and a product with the Hessian: forward over reverse, and reverse over reverse."""
     arguments, along = draw(), draw(1)
 
-    def answers(scan):
+    def answers(scan, arguments, along):
         of = lambda arguments: loss(scan, arguments)
         inner = lambda arguments: jax.tree.reduce(jnp.add, jax.tree.map(jnp.vdot, jax.grad(of)(arguments), along))
         forward = jax.jvp(of, (arguments,), (along,))
@@ -53,7 +53,8 @@ def test_derivatives_of_the_scan_are_those_of_its_steps():
             jax.grad(inner)(arguments),
         )
 
-    agree(*jax.jit(lambda: (answers(lstm_scan), answers(plainly)))(), tolerance=5e-5)
+    both = jax.jit(lambda *given: (answers(lstm_scan, *given), answers(plainly, *given)))
+    agree(*both(arguments, along), tolerance=5e-5)
 
 
 @pytest.mark.parametrize(("step", "gates"), [(gru_step, 3), (rnn_step, 1)])
@@ -71,23 +72,24 @@ def test_derivatives_of_other_cells_are_those_of_their_steps(step, gates):
     draw = lambda: (normal(T, B, gates * H), normal(H, gates * H), normal(gates * H), normal(B, H))
     arguments, along = draw(), draw()
 
-    def answers(scan):
+    def answers(scan, arguments, along):
         of = lambda arguments: jnp.sum(jnp.sin(scan(*arguments)[0])) + jnp.sum(scan(*arguments)[1] ** 2)
         inner = lambda arguments: jax.tree.reduce(jnp.add, jax.tree.map(jnp.vdot, jax.grad(of)(arguments), along))
         return jax.value_and_grad(of)(arguments), jax.jvp(of, (arguments,), (along,)), jax.grad(inner)(arguments)
 
-    agree(*jax.jit(lambda: (answers(partial(scan_cells, step)), answers(scanned)))(), tolerance=5e-5)
+    both = jax.jit(lambda *given: (answers(partial(scan_cells, step), *given), answers(scanned, *given)))
+    agree(*both(arguments, along), tolerance=5e-5)
     narrow = jax.tree.map(lambda x: x.astype(jnp.bfloat16), arguments[:3])
-    hidden, end = scan_cells(step, *narrow, arguments[3])
+    hidden, end = jax.eval_shape(partial(scan_cells, step), *narrow, arguments[3])
     assert hidden.dtype == jnp.bfloat16 and end.dtype == jnp.float32
 
 
 def test_a_population_of_scans_is_its_members():
     members = jax.tree.map(lambda *leaves: jnp.stack(leaves), *(draw(seed) for seed in range(3)))
     gradient = jax.grad(lambda arguments: loss(lstm_scan, arguments))
-    together = jax.jit(jax.vmap(gradient))(members)
+    together, alone = jax.device_get(jax.jit(jax.vmap(gradient))(members)), jax.jit(gradient)
     for seed in range(3):
-        agree(jax.tree.map(lambda leaf, seed=seed: leaf[seed], together), gradient(draw(seed)))
+        agree(jax.tree.map(lambda leaf, seed=seed: leaf[seed], together), alone(draw(seed)))
 
 
 def test_the_scan_s_gradient_keeps_dtypes():
@@ -95,7 +97,7 @@ def test_the_scan_s_gradient_keeps_dtypes():
     arguments = draw(dtype=jnp.bfloat16)
     gradient = jax.jit(jax.grad(lambda arguments: loss(lstm_scan, arguments).astype(jnp.float32)))(arguments)
     assert jax.tree.map(lambda leaf: leaf.dtype, gradient) == jax.tree.map(lambda leaf: leaf.dtype, arguments)
-    exact = jax.grad(lambda arguments: loss(plainly, arguments))(jax.tree.map(jnp.float32, arguments))
+    exact = jax.jit(jax.grad(lambda arguments: loss(plainly, arguments)))(jax.tree.map(jnp.float32, arguments))
     agree(jax.tree.map(jnp.float32, gradient), exact, tolerance=0.1)
 
 
@@ -103,7 +105,8 @@ def test_the_scan_s_gradient_keeps_dtypes():
 def test_rows_by_matrix_is_the_product(shape):
     rng = np.random.default_rng(0)
     x, matrix = (jnp.asarray(rng.normal(size=sides), jnp.float32) for sides in (shape, (4, 5)))
-    both = lambda product: jax.value_and_grad(lambda x, m: jnp.sum(jnp.sin(product(x, m))), (0, 1))(x, matrix)
+    answers = lambda product: jax.value_and_grad(lambda x, m: jnp.sum(jnp.sin(product(x, m))), (0, 1))
+    both = lambda product: jax.jit(answers(product))(x, matrix)
     agree(both(rows_by_matrix), both(jnp.matmul))
 
 

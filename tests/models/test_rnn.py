@@ -5,7 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 from scipy.special import expit
-from tiny import random_like, tiny
+from tiny import initialised, jitted, random_like, tiny
 
 from zoo.decoding import Greedy, Sampling
 from zoo.nn.cells import Stack, zero_states
@@ -59,7 +59,7 @@ def network(cell, tree, x):
 def both(name, **fields):
     """(the model, its parameters, the same in float64)."""
     model = tiny(name, **fields)
-    params = random_like(model.init(jax.random.key(0))[0], scale=0.3)
+    params = random_like(initialised(model)[0], scale=0.3)
     return model, params, jax.tree.map(lambda leaf: np.asarray(leaf, np.float64), params[model.cell])
 
 
@@ -67,7 +67,7 @@ def both(name, **fields):
 def test_tokens(cell):
     model, params, tree = both(cell)
     tokens = np.random.default_rng(1).integers(0, model.vocabulary, (3, 16))
-    for row, logits in zip(tokens, model.outputs(params, {}, jnp.asarray(tokens)), strict=True):
+    for row, logits in zip(tokens, np.asarray(jitted(model, "outputs")(params, {}, tokens)), strict=True):
         np.testing.assert_allclose(logits, network(cell, tree, tree["tokens"]["embedding"][row]), atol=1e-5)
 
 
@@ -81,11 +81,11 @@ def test_rolls_predict_every_frame_from_those_before(cell):
         p = expit(logits)
         nll += list(-(piece * np.log(p) + (1 - piece) * np.log1p(-p)).sum(-1)[:length])
     batch = {"roll": jnp.asarray(roll, jnp.float32), "length": jnp.array(lengths, jnp.int32)}
-    found = model.evaluate(params, {}, batch, jax.random.key(0))
+    found = jitted(model, "evaluate")(params, {}, batch, jax.random.key(0))
     assert [int(count) for _, count in found.values()] == [19, 17]
     assert float(found["nll"][0]) == pytest.approx(np.sum(nll), rel=1e-5)
     assert float(found["nll_after_first"][0]) == pytest.approx(np.sum(nll) - nll[0] - nll[12], rel=1e-5)
-    loss, _ = model.loss(params, {}, batch, jax.random.key(0), jnp.int32(0))
+    loss, _ = jitted(model, "loss")(params, {}, batch, jax.random.key(0), jnp.int32(0))
     assert float(loss) == pytest.approx(np.mean(nll), rel=1e-5)
 
 
@@ -93,7 +93,8 @@ def shaken(cell, rows):
     """(a stack of two layers, its parameters, states of its own shape that are not zero)."""
     stack = Stack(cell, width=5)
     states = random_like(zero_states(cell, rows, width=5, layers=2, dtype="float32"), seed=1)
-    tree = random_like(stack.init(jax.random.key(1), jnp.zeros((rows, 1, 4)), states)["params"], scale=0.3)
+    shapes = jax.eval_shape(stack.init, jax.random.key(1), jnp.zeros((rows, 1, 4)), states)["params"]
+    tree = random_like(jax.tree.map(lambda leaf: np.zeros(leaf.shape, leaf.dtype), shapes), scale=0.5)
     return stack, tree, states
 
 
@@ -116,7 +117,7 @@ def test_stack_is_pytorch_s(cell, module):
         stacked = [torch.tensor(np.stack(leaves)) for leaves in zip(*map(jax.tree.leaves, states), strict=True)]
         begin = (stacked[1], stacked[0]) if cell == "lstm" else stacked[0]  # torch has the hidden state first
         want, after = theirs(torch.tensor(np.asarray(x)), begin)
-    ours, ended = stack.apply({"params": tree}, x, states)
+    ours, ended = jax.jit(stack.apply)({"params": tree}, x, states)
     np.testing.assert_allclose(ours, want, atol=1e-6)
     ended = [np.stack(leaves) for leaves in zip(*map(jax.tree.leaves, ended), strict=True)]
     for mine, its in zip(ended[::-1], after if cell == "lstm" else [after], strict=True):
@@ -127,9 +128,9 @@ def test_stack_is_pytorch_s(cell, module):
 def test_state_is_that_of_each_row_s_own_last_step(cell):
     x = jax.random.normal(jax.random.key(0), (2, 6, 4))
     stack, tree, states = shaken(cell, 2)
-    _, ragged = stack.apply({"params": tree}, x, states, jnp.array([6, 2]))
-    _, short = stack.apply({"params": tree}, x[:, :2], states)
-    _, whole = stack.apply({"params": tree}, x, states)
+    apply = lambda tree, x, states, *lengths: stack.apply({"params": tree}, x, states, *lengths)[1]
+    both = lambda tree, x, states: (apply(tree, x, states, jnp.array([6, 2])), apply(tree, x[:, :2], states))
+    (ragged, short), whole = jax.jit(lambda *given: (both(*given), apply(*given)))(tree, x, states)
     for mine, two, six in zip(*map(jax.tree.leaves, (ragged, short, whole)), strict=True):
         np.testing.assert_allclose(mine[1], two[1], atol=1e-6)
         np.testing.assert_allclose(mine[0], six[0], atol=1e-6)
@@ -139,7 +140,7 @@ def test_state_is_that_of_each_row_s_own_last_step(cell):
 @pytest.mark.parametrize(("cell", "bias"), [("lstm", [0, 1, 0, 0]), ("gru", [0, 0, 0]), ("rnn", [0])])
 def test_initialised_for_long_memory(cell, bias):
     model = tiny(cell, width=32)
-    layer = model.init(jax.random.key(0))[0][cell]["stack"]["layer_0"]
+    layer = initialised(model)[0][cell]["stack"]["layer_0"]
     np.testing.assert_array_equal(layer["bias"], np.repeat(np.array(bias, np.float32), 32))
     for gate in np.split(np.asarray(layer["recurrent"]), len(bias), axis=1):
         np.testing.assert_allclose(gate @ gate.T, np.eye(32), atol=1e-5)
@@ -148,7 +149,8 @@ def test_initialised_for_long_memory(cell, bias):
 def test_keys_are_drawn_one_by_one():
     model, logits = tiny("lstm-roll"), jnp.linspace(-3, 3, 88)
     keys = jax.random.split(jax.random.key(0), 2000)
-    draw = lambda sampler: np.asarray(jax.vmap(lambda key: model.emit({}, logits, key, sampler))(keys))
+    emit = jax.jit(lambda sampler: jax.vmap(lambda key: model.emit({}, logits, key, sampler))(keys))
+    draw = lambda sampler: np.asarray(emit(sampler))
     for temperature in (0.5, 1.0, 2.0):
         on = draw(Sampling(temperature=temperature)).mean(0)
         np.testing.assert_allclose(on, expit(np.linspace(-3, 3, 88) / temperature), atol=0.05)

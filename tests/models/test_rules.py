@@ -7,7 +7,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from tiny import random_like, tiny
+from tiny import initialised, random_like, tiny
 
 from zoo.codecs.notes import Notes
 from zoo.codecs.performance import Performance
@@ -114,7 +114,7 @@ def test_penalties_remember_prompt_and_draws_row_by_row():
 
 def test_rules_remember_what_has_slid_out_of_the_window():
     model = tiny("gpt", context=8)
-    params = random_like(model.init(jax.random.key(0))[0])
+    params = random_like(initialised(model)[0])
     prompt, lengths = np.array([[1, 2]], np.int32), np.array([2])
     row = generate(
         model, params, {}, jax.random.key(1), prompt=prompt, lengths=lengths, length=9, rules=(NoRepeat(size=1),)
@@ -148,7 +148,7 @@ def test_music_stays_in_key():
     tokens = written(np.zeros(132), [[130]], 300, in_key(VoiceGrid(), "D minor"), sampler=Sampling())[0]
     assert inside[tokens[tokens < 128]].all() and (tokens < 128).sum() > 100 and (tokens >= 128).any()
     model = tiny("rnn-roll")
-    params = random_like(model.init(jax.random.key(0))[0], scale=1.0)
+    params = random_like(initialised(model)[0], scale=1.0)
     roll = np.asarray(
         generate(
             model, params, {}, jax.random.key(1), prompt=model.start(2), lengths=jnp.ones(2), length=20,

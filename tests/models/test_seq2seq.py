@@ -5,7 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 from scipy.special import log_softmax, softmax
-from tiny import random_batch, random_like, tiny
+from tiny import initialised, jitted, random_batch, random_like, tiny
 
 from zoo.codecs.voices import HOLD, REST, VoiceGrid
 from zoo.decoding import Greedy, generate
@@ -62,7 +62,7 @@ def written_out(tree, source, target, *, stride, layers):
 @pytest.fixture(scope="module")
 def net():
     model = tiny("seq2seq", layers=2)
-    params = random_like(model.init(jax.random.key(0))[0], scale=0.3)
+    params = random_like(initialised(model)[0], scale=0.3)
     return model, params, jax.tree.map(lambda leaf: np.asarray(leaf, np.float64), params["seq2seq"])
 
 
@@ -70,7 +70,7 @@ def test_logits_and_loss_are_those_of_the_formulas(net):
     model, params, tree = net
     batch = random_batch(model, 3)
     tokens, lengths = batch["tokens"], batch["length"]
-    nats, outputs = [], jax.jit(model.outputs)
+    nats, outputs = [], jitted(model, "outputs")
     for row, length in zip(tokens, lengths, strict=True):
         grid = row[1:].reshape(4, 4)[: (length - 1) // 4]
         target = grid[:, 1:].ravel()
@@ -79,22 +79,24 @@ def test_logits_and_loss_are_those_of_the_formulas(net):
         cond = {"source": jnp.asarray(grid[None, :, 0]), "length": jnp.array([len(grid)])}
         np.testing.assert_allclose(outputs(params, {}, jnp.asarray(begun[None]), cond)[0], logits, atol=2e-3)
         nats += (-log_softmax(logits, axis=-1)[np.arange(len(target)), target]).tolist()
-    total, count = jax.jit(model.evaluate)(params, {}, batch, jax.random.key(0))["nll"]
+    total, count = jitted(model, "evaluate")(params, {}, batch, jax.random.key(0))["nll"]
     assert int(count) == len(nats) and float(total) == pytest.approx(np.sum(nats), rel=1e-3)
 
 
 def test_without_a_source_nothing_of_it_is_seen(net):
     model, params, _ = net
-    batch = {name: jnp.asarray(value) for name, value in random_batch(model, 3).items()}
-    source, target, _ = model.parts(batch)
-    other = batch | {"tokens": batch["tokens"].at[:, 1::4].set(5)}
-    for shown, same in ((jnp.zeros(3, bool), True), (jnp.ones(3, bool), False)):
-        nats = [float(model.nats(params, b, None, shown)[0]) for b in (batch, other)]
+    batch = random_batch(model, 3)
+    source, target, _ = jax.device_get(jitted(model, "parts")(batch))
+    other = batch | {"tokens": batch["tokens"].copy()}
+    other["tokens"][:, 1::4] = 5
+    nats_of = jax.jit(lambda params, batch, shown: model.nats(params, batch, None, shown)[0])
+    for shown, same in ((np.zeros(3, bool), True), (np.ones(3, bool), False)):
+        nats = [float(nats_of(params, b, shown)) for b in (batch, other)]
         assert (nats[0] == nats[1]) == same
-    none = model.outputs(params, {}, target)
-    assert np.abs(none - model.outputs(params, {}, target, source)).max() > 0.01
-    withheld = jax.jit(lambda key: model.loss(params, {}, batch, key, 0)[0])
-    plain = [float(withheld(jax.random.key(seed))) for seed in range(4)]
+    none, some = (jitted(model, "outputs")(params, {}, target, cond) for cond in (None, source))
+    assert np.abs(none - some).max() > 0.01
+    withheld = lambda seed: jitted(model, "loss")(params, {}, batch, jax.random.key(seed), 0)[0]
+    plain = [float(withheld(seed)) for seed in range(4)]
     assert len(set(plain)) > 1  # sources come and go
 
 
@@ -128,14 +130,14 @@ def test_guidance_is_arithmetic_of_logits(net):
     cond = {"source": jnp.array([[60, 129, 62, 64], [50, 51, 128, 128]]), "length": jnp.array([4, 2])}
     guided = Guided(model, 3.0)
 
-    @jax.jit
-    def answers():
+    @jax.jit  # of arguments: what is constant would be computed while compiling, very slowly
+    def answers(params, target, cond):
         c, u = model.outputs(params, {}, target, cond), model.outputs(params, {}, target)
         carry, first = guided.prefill(params, {}, target[:, :4], jnp.array([4, 4]), capacity=8, cond=cond)
         _, second = guided.decode(params, {}, carry, target[:, 4])
         return u + 3 * (c - u), guided.outputs(params, {}, target, cond), first, second
 
-    mixed, whole, first, second = answers()
+    mixed, whole, first, second = answers(params, target, cond)
     for ours, its in ((whole, mixed), (first, mixed[:, 3]), (second, mixed[:, 4])):
         np.testing.assert_allclose(ours, its, atol=1e-4)
     write = lambda model: generate(

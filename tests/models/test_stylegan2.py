@@ -4,6 +4,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from tiny import initialised, jitted, random_like
 
 from train.recipes import RECIPES
 from zoo import create
@@ -22,11 +23,9 @@ def tiny(**fields):
 
 def started(model):
     """Shaken parameters: fresh ones paint no noise."""
-    params, extra = jax.jit(model.init)(KEY)
-    rng = np.random.default_rng(1)
-    params = jax.tree.map(lambda leaf: leaf + 0.2 * rng.normal(size=leaf.shape).astype(np.float32), params)
-    shape = model.batch_spec(4)["image"].shape
-    return params, extra, {"image": jnp.asarray(rng.uniform(-1, 1, shape), jnp.float32)}
+    params, extra = initialised(model)
+    image = np.random.default_rng(1).uniform(-1, 1, model.batch_spec(4)["image"].shape)
+    return random_like(params, scale=0.2), extra, {"image": jnp.asarray(image, jnp.float32)}
 
 
 def test_layers_of_the_published_sizes():
@@ -64,12 +63,12 @@ def test_truncation_goes_to_the_mean_style():
     model = tiny()
     params, extra, _ = started(model)
     extra = {**extra, "style": jnp.arange(8.0)}
-    latent = model.latents(KEY, 3)
-    full, none, half = (model.styles(params, extra, latent, truncation=psi) for psi in (1.0, 0.0, 0.5))
+    latent, styles = model.latents(KEY, 3), jitted(model, "styles")
+    full, none, half = (np.asarray(styles(params, extra, latent, truncation=psi)) for psi in (1.0, 0.0, 0.5))
     assert full.shape == (3, style_count(8), 8)
-    np.testing.assert_allclose(none, jnp.broadcast_to(jnp.arange(8.0), full.shape))
+    np.testing.assert_allclose(none, np.broadcast_to(np.arange(8.0), full.shape))
     np.testing.assert_allclose(half, (full + none) / 2, rtol=1e-5)
-    draw = jax.jit(lambda psi: model.sample(params, extra, KEY, 3, truncation=psi))
+    draw = lambda psi: np.asarray(jitted(model, "sample", "n")(params, extra, KEY, n=3, truncation=psi))
     same = draw(0.0)
     np.testing.assert_allclose(same[0], same[1], atol=1e-6)
     assert np.abs(draw(1.0) - same).max() > 1e-3
@@ -78,20 +77,19 @@ def test_truncation_goes_to_the_mean_style():
 def test_latents_of_any_length_are_one_style():
     model = tiny()
     params, extra, _ = started(model)
-    latent = model.latents(KEY, 2)
-    np.testing.assert_allclose(
-        model.styles(params, extra, 5 * latent), model.styles(params, extra, latent), rtol=1e-4, atol=1e-5
-    )
+    latent, styles = np.asarray(model.latents(KEY, 3)), jitted(model, "styles")
+    near = lambda psi: styles(params, extra, psi * latent, truncation=1.0)
+    np.testing.assert_allclose(near(5), near(1), rtol=1e-4, atol=1e-5)
 
 
 def test_mixing_takes_fine_styles_from_elsewhere():
     model = tiny(mixing=1.0)
     params, extra, _ = started(model)
-    styles, after = model._mixed(params, extra, KEY, 64)
+    styles, after = jax.device_get(jitted(model, "_mixed", "n")(params, extra, KEY, n=64))
     change = np.abs(np.diff(styles, axis=1)).max(-1) > 1e-6
     assert (change.sum(1) == 1).all()  # one cut each, at
     assert set(change.argmax(1).tolist()) == set(range(style_count(8) - 1))  # any place
-    plain, _ = tiny(mixing=0.0)._mixed(params, extra, KEY, 64)
+    plain, _ = jax.device_get(jitted(tiny(mixing=0.0), "_mixed", "n")(params, extra, KEY, n=64))
     assert not np.diff(plain, axis=1).any()
     np.testing.assert_array_equal(styles[:, 0], plain[:, 0])
     np.testing.assert_allclose(after["style"], 0.005 * np.mean(plain[:, 0], 0), rtol=1e-4, atol=1e-7)
@@ -100,10 +98,9 @@ def test_mixing_takes_fine_styles_from_elsewhere():
 def test_noise_is_each_picture_s_own_in_training_and_the_same_in_sampling():
     model = tiny(mixing=0.0)
     params, extra, _ = started(model)
-    styles = jnp.repeat(model.styles(params, extra, model.latents(KEY, 1)), 2, axis=0)
-    trained = jax.jit(model._paint)(params, styles, KEY)
+    styles = np.repeat(jitted(model, "styles")(params, extra, model.latents(KEY, 1)), 2, axis=0)
+    trained, drawn = jax.jit(lambda *given: (model._paint(*given, KEY), model.paint(*given)))(params, styles)
     assert np.abs(trained[0] - trained[1]).max() > 1e-3
-    drawn = jax.jit(model.paint)(params, styles)
     np.testing.assert_array_equal(drawn[0], drawn[1])
 
 

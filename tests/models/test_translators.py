@@ -6,6 +6,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from tiny import initialised, jitted, random_like
 
 from train.optim import Optim, learning_rate
 from train.recipes import RECIPES
@@ -29,9 +30,8 @@ def cycle(**fields):
 
 
 def started(model, size=4):
-    params, extra = jax.jit(model.init)(KEY)
-    rng = np.random.default_rng(1)
-    params = jax.tree.map(lambda leaf: leaf + 0.05 * rng.normal(size=leaf.shape).astype(np.float32), params)
+    params, extra = initialised(model)
+    rng, params = np.random.default_rng(1), random_like(params, scale=0.05)
     spec = model.batch_spec(size)
     return params, extra, {k: jnp.asarray(rng.uniform(-1, 1, s.shape), jnp.float32) for k, s in spec.items()}
 
@@ -97,11 +97,10 @@ def test_losses_are_those_of_the_paper():
 def test_dropout_is_the_only_noise():
     model = tiny()
     params, extra, batch = started(model)
-    draw = jax.jit(lambda key: model.translate(params, extra, batch["input"], key))
+    draw = lambda key: np.asarray(jitted(model, "translate")(params, extra, batch["input"], key))
     np.testing.assert_array_equal(draw(KEY), draw(KEY))
     assert np.abs(draw(KEY) - draw(jax.random.key(1))).max() > 1e-3
     model = tiny(dropout=0.0)
-    draw = jax.jit(lambda key: model.translate(params, extra, batch["input"], key))
     np.testing.assert_array_equal(draw(KEY), draw(jax.random.key(1)))
 
 
@@ -109,8 +108,8 @@ def test_a_critic_without_the_original():
     model = tiny(conditional=False)
     params, extra, batch = started(model)
     other = {**batch, "input": -batch["input"]}
-    judge = lambda batch: model.judge(params, extra, batch["image"], batch, KEY, train=True)[0]
-    np.testing.assert_array_equal(judge(batch), judge(other))
+    judge = jax.jit(lambda params, batch: model.judge(params, extra, batch["image"], batch, KEY, train=True)[0])
+    np.testing.assert_array_equal(judge(params, batch), judge(params, other))
     assert params["critic"]["Conv_0"]["kernel"].shape[2] == 2
 
 
@@ -118,7 +117,7 @@ def test_penalties_of_patches_are_of_their_mean():
     model = tiny(r1=1.0, jitter=False)
     params, extra, batch = started(model)
     mean = lambda x: jnp.mean(model.judge(params, extra, x[None], {"input": batch["input"][:1]}, KEY, train=True)[0])
-    want = jnp.sum(jnp.square(jax.grad(mean)(batch["image"][0]))) / 2
+    want = jnp.sum(jnp.square(jax.jit(jax.grad(mean))(batch["image"][0]))) / 2
     one = {name: array[:1] for name, array in batch.items()}
     _, (_, metrics) = jax.jit(model.phases[0].loss)(params, extra, one, KEY, STEP)
     assert float(metrics["r1"]) == pytest.approx(float(want), rel=1e-3)
@@ -127,26 +126,33 @@ def test_penalties_of_patches_are_of_their_mean():
 def test_pairs_are_moved_alike_and_by_the_same_draw_in_every_phase():
     rng = np.random.default_rng(0)
     x = jnp.asarray(rng.uniform(-1, 1, (32, 16, 16, 1)), jnp.float32)
-    a, b = jax.jit(jittered)((x, 2 * x), KEY)
+    jitter = jax.jit(jittered)
+    a, b = jitter((x, 2 * x), KEY)
     np.testing.assert_allclose(b, 2 * a, rtol=1e-5)
-    big = jax.image.resize(x, (32, 18, 18, 1), "linear")
+    big = np.asarray(jax.image.resize(x, (32, 18, 18, 1), "linear"))
     crops = [big[0, i : i + 16, j : j + 16] for i in range(3) for j in range(3)]
     crops += [crop[:, ::-1] for crop in crops]
     assert min(np.abs(a[0] - crop).max() for crop in crops) < 1e-5
-    flat = jnp.ones((32, 16, 16, 1))
-    np.testing.assert_allclose(jittered((flat,), KEY)[0], flat, rtol=1e-5)
-    ramp = jnp.broadcast_to(jnp.linspace(-1, 1, 16).reshape(1, 1, 16, 1), x.shape)
-    slopes = np.mean(np.diff(jittered((ramp,), KEY)[0], axis=2), axis=(1, 2, 3))
+    flat = np.ones((32, 16, 16, 1), np.float32)
+    ramp = np.broadcast_to(np.linspace(-1, 1, 16, dtype=np.float32).reshape(1, 1, 16, 1), x.shape)
+    still, slanted = jitter((flat, ramp), KEY)
+    np.testing.assert_allclose(still, flat, rtol=1e-5)
+    slopes = np.mean(np.diff(slanted, axis=2), axis=(1, 2, 3))
     assert 8 < (slopes < 0).sum() < 24  # mirrored, half of them
     model = tiny()
     params, extra, batch = started(model)
     seen = []
     game = lambda params, extra, batch, key, step: seen.append(batch["image"]) or (jnp.zeros(()), (extra, {}))
-    for _ in range(2):
-        model._jittering(game, params, extra, batch, KEY, STEP)
-    moved = jittered((batch["input"], batch["image"]), jax.random.fold_in(KEY, JITTER))
-    np.testing.assert_array_equal(seen[0], seen[1])
-    np.testing.assert_array_equal(seen[0], moved[1])
+
+    @jax.jit
+    def shown(params, extra, batch):
+        for _ in range(2):
+            model._jittering(game, params, extra, batch, KEY, STEP)
+        return *seen, jittered((batch["input"], batch["image"]), jax.random.fold_in(KEY, JITTER))[1]
+
+    first, second, moved = shown(params, extra, batch)
+    np.testing.assert_array_equal(first, second)
+    np.testing.assert_array_equal(first, moved)
 
 
 def test_the_pool_fills_and_then_swaps_half_of_the_time():
@@ -220,7 +226,7 @@ def test_translation_models_say_so():
     assert not isinstance(create("dcgan"), TranslationModel)
     model = cycle()
     params, extra, batch = started(model)
-    translate = jax.jit(model.translate, static_argnames="way")
+    translate = jitted(model, "translate", "way")
     forth, back = (translate(params, extra, batch["input"], way=way) for way in ("forth", "back"))
     assert forth.shape == batch["image"].shape and np.abs(forth - back).max() > 1e-3
     tall = translate(params, extra, batch["input"][:, :, :8], way="forth")

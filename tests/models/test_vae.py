@@ -1,5 +1,6 @@
 """What is the VAE's own: its shapes, its two likelihoods, beta, and the importance-sampled likelihood."""
 
+import functools
 from dataclasses import replace
 
 import jax
@@ -7,6 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 import pytest
+from tiny import initialised, jitted, random_like
 
 from zoo.errors import UserError
 from zoo.losses import bernoulli_nll, gaussian_kl, maximum_mean_discrepancy
@@ -28,10 +30,8 @@ def batch_of(model, size=4, dtype=jnp.float32, seed=1):
 
 def started(model, seed=0):
     """Parameters away from where they start, where the posterior is the prior."""
-    params, extra = jax.jit(model.init)(jax.random.key(seed))
-    leaves, tree = jax.tree.flatten(params)
-    rng = np.random.default_rng(seed)
-    return jax.tree.unflatten(tree, [leaf + 0.1 * rng.normal(size=leaf.shape).astype("f") for leaf in leaves]), extra
+    params, extra = initialised(model)
+    return random_like(params, seed), extra
 
 
 @pytest.fixture(params=TINY)
@@ -73,7 +73,7 @@ def test_loss_is_reconstruction_plus_beta_kl(model):
     losses, (_, metrics) = jax.jit(jax.vmap(run))(jnp.array([0.0, 4.0]))
     assert metrics["kl"][0] > 0.01
     np.testing.assert_allclose(losses, metrics["reconstruction"] + jnp.array([0, 4]) * metrics["kl"], rtol=1e-5)
-    sums = jax.jit(model.evaluate)(params, extra, batch_of(model), KEY)
+    sums = jitted(model, "evaluate")(params, extra, batch_of(model), KEY)
     assert float(sums["elbo"][1]) == 4
     np.testing.assert_allclose(sums["elbo"][0] / 4, -losses[0] - metrics["kl"][0], rtol=1e-5)
 
@@ -106,12 +106,17 @@ def test_infovae_adds_the_discrepancy_of_latents_to_the_prior(model):
     """With latents that are all one point it is large, with draws of the prior about nothing; and it is in the loss."""
     params, extra = started(model)
     batch, plain = batch_of(model), replace(model, beta=0.5)
-    run = lambda model: jax.jit(model.loss)(params, extra, batch, KEY, jnp.int32(0))
-    loss, (_, metrics) = run(replace(plain, mmd=7.0))
-    without, _ = run(plain)
-    latent = plain._terms(params, batch["image"], KEY)[2]
+
+    @jax.jit
+    def run(params):
+        loss = lambda model: model.loss(params, extra, batch, KEY, jnp.int32(0))
+        with_it, without = loss(replace(plain, mmd=7.0)), loss(plain)
+        latent = plain._terms(params, batch["image"], KEY)[2]
+        want = maximum_mean_discrepancy(latent, model.latents(jax.random.fold_in(KEY, PRIOR), 4))
+        return with_it, without[0], latent, want
+
+    (loss, (_, metrics)), without, latent, want = run(params)
     assert latent.shape == (4, model.latent_size)
-    want = maximum_mean_discrepancy(latent, model.latents(jax.random.fold_in(KEY, PRIOR), 4))
     assert float(metrics["mmd"]) == pytest.approx(float(want), rel=1e-3, abs=1e-4)
     assert float(loss - without) == pytest.approx(7 * float(want), rel=1e-2, abs=1e-2)
 
@@ -121,20 +126,21 @@ def test_bernoulli_terms_from_their_parts():
     params, extra = started(model)
     batch, tree = batch_of(model), params["vae"]
     grey = (batch["image"] + 1) / 2
-    mean, log_variance = model.encoder.apply({"params": tree["encoder"]}, grey)
-    sums = model.evaluate(params, extra, batch, KEY)
+    mean, log_variance = jax.jit(model.encoder.apply)({"params": tree["encoder"]}, grey)
+    evaluate = jitted(model, "evaluate")
+    sums = evaluate(params, extra, batch, KEY)
     np.testing.assert_allclose(sums["kl"][0], gaussian_kl(mean, log_variance).sum(), rtol=1e-5)
     # The same draw of z, by a posterior squeezed to its mean.
     tree = {**tree, "encoder": {**tree["encoder"], "log_variance": jax.tree.map(
         lambda leaf: leaf * 0 - 50.0 * (leaf.ndim == 1), tree["encoder"]["log_variance"])}}  # fmt: skip
-    nll = bernoulli_nll(model.decoder.apply({"params": tree["decoder"]}, mean), grey).sum()
-    np.testing.assert_allclose(model.evaluate({"vae": tree}, extra, batch, KEY)["reconstruction"][0], nll, rtol=1e-5)
+    nll = bernoulli_nll(jax.jit(model.decoder.apply)({"params": tree["decoder"]}, mean), grey).sum()
+    np.testing.assert_allclose(evaluate({"vae": tree}, extra, batch, KEY)["reconstruction"][0], nll, rtol=1e-5)
 
 
 def test_binarize_draws_pixels_and_leaves_black_and_white_alone():
     grey, drawn = TINY["bernoulli"], TINY["binarized"]
     params, extra = started(grey)
-    run = lambda model, batch, key: float(model.loss(params, extra, batch, key, jnp.int32(0))[0])
+    run = lambda model, batch, key: float(jitted(model, "loss")(params, extra, batch, key, jnp.int32(0))[0])
     batch = batch_of(grey)
     assert abs(run(grey, batch, KEY) - run(drawn, batch, KEY)) > 1e-3
     black_and_white = {"image": jnp.sign(batch["image"])}
@@ -148,16 +154,17 @@ def test_learnt_sigma_is_best_at_the_error_s_size():
     model = TINY["gaussian"]
     params, extra = started(model)
     batch = batch_of(model)
-    loss = lambda sigma: model.loss({"vae": {**params["vae"], "sigma": sigma}}, extra, batch, KEY, jnp.int32(0))[0]
+    of = lambda sigma: model.loss({"vae": {**params["vae"], "sigma": sigma}}, extra, batch, KEY, jnp.int32(0))[0]
+    loss, slope = jax.jit(of), jax.jit(jax.grad(of))
     pixels = batch["image"][0].size
     # -log N is mse / (2 sigma^2) + log sigma + const, a pixel: two values give the error.
     at = {s: float(loss(jnp.log(s) / SIGMA_PACE)) / pixels for s in (0.5, 1.0)}
     error = 2 * (at[0.5] - at[1.0] - np.log(0.5)) / (4 - 1)
     best = np.log(np.sqrt(error)) / SIGMA_PACE
-    assert abs(jax.grad(loss)(best)) < 1e-2 < abs(jax.grad(loss)(best + 0.01))
+    assert abs(slope(best)) < 1e-2 < abs(slope(best + 0.01))
     fixed = replace(model, sigma=0.5)
     assert "sigma" not in jax.eval_shape(fixed.init, KEY)[0]["vae"]
-    value = fixed.loss(params, extra, batch, KEY, jnp.int32(0))[0]
+    value = jitted(fixed, "loss")(params, extra, batch, KEY, jnp.int32(0))[0]
     assert float(value) == pytest.approx(at[0.5] * pixels, rel=1e-4)
 
 
@@ -228,9 +235,9 @@ def test_encode_and_render(model):
 @pytest.mark.parametrize("name", ["binarized", "conv"])
 def test_it_learns(name):
     model = TINY[name]
-    params, extra = jax.jit(model.init)(KEY)
-    rows = jnp.sin(jnp.add.outer(jnp.arange(4.0), jnp.arange(model.image_size)))  # four striped pictures
-    batch = {"image": jnp.broadcast_to(rows[:, :, None, None], model.batch_spec(4)["image"].shape)}
+    params, extra = initialised(model)
+    rows = np.sin(np.add.outer(np.arange(4.0), np.arange(model.image_size)))  # four striped pictures
+    batch = {"image": jnp.asarray(np.broadcast_to(rows[:, :, None, None], model.batch_spec(4)["image"].shape), "f")}
     optimizer = optax.adam(1e-2)
 
     def step(carry, key):
@@ -248,13 +255,18 @@ def gradient(model, params, batch):
     return jax.grad(lambda p: model.loss(p, {}, batch, KEY, jnp.int32(0))[0])(params)
 
 
+@functools.cache
+def slopes(model):
+    return jax.jit(functools.partial(gradient, model))
+
+
 @pytest.mark.parametrize("name", ["binarized", "conv"])
 def test_a_population_is_its_members(name):
     model = TINY[name]
-    members = [started(model, seed)[0] for seed in range(2)]
-    run = lambda params: gradient(model, params, batch_of(model))
-    together = jax.jit(jax.vmap(run))(jax.tree.map(lambda *leaves: jnp.stack(leaves), *members))
-    alone = jax.jit(run)(members[1])
+    members, batch = [started(model, seed)[0] for seed in range(2)], batch_of(model)
+    run = jax.jit(jax.vmap(functools.partial(gradient, model), (0, None)))
+    together = run(jax.tree.map(lambda *leaves: np.stack(leaves), *members), batch)
+    alone = slopes(model)(members[1], batch)
     jax.tree.map(lambda a, b: np.testing.assert_allclose(a[1], b, atol=1e-4, rtol=1e-3), together, alone)
 
 
@@ -262,9 +274,9 @@ def test_a_population_is_its_members(name):
 def test_float64_parameters_give_float64_results(name):
     model = TINY[name]
     params, _ = started(model)
-    single = jax.jit(lambda *args: gradient(model, *args))(params, batch_of(model))
+    single = slopes(model)(params, batch_of(model))
     with jax.enable_x64(True):
         params = jax.tree.map(lambda leaf: jnp.asarray(leaf, jnp.float64), params)
-        double = jax.jit(lambda *args: gradient(model, *args))(params, batch_of(model, dtype=jnp.float64))
+        double = slopes(model)(params, batch_of(model, dtype=jnp.float64))
         assert {leaf.dtype for leaf in jax.tree.leaves(double)} == {np.dtype("float64")}
     jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, atol=1e-4, rtol=1e-3), single, double)

@@ -4,6 +4,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from tiny import initialised, jitted, random_like
 
 from zoo.decoding import Greedy
 from zoo.errors import UserError
@@ -21,11 +22,10 @@ def tiny(**fields):
 
 def started(model, size=4):
     """Parameters, a codebook that has seen a batch, and the batch."""
-    params, extra = jax.jit(model.init)(KEY)
-    rng = np.random.default_rng(1)
-    params = jax.tree.map(lambda leaf: leaf + 0.1 * rng.normal(size=leaf.shape).astype(np.float32), params)
+    params, extra = initialised(model)
+    rng, params = np.random.default_rng(1), random_like(params)
     batch = {"image": jnp.asarray(rng.uniform(-1, 1, model.batch_spec(size)["image"].shape), jnp.float32)}
-    _, (extra, metrics) = jax.jit(model.loss)(params, extra, batch, KEY, STEP)
+    _, (extra, metrics) = jitted(model, "loss")(params, extra, batch, KEY, STEP)
     return params, extra, batch, metrics
 
 
@@ -126,22 +126,21 @@ def test_the_loss_is_the_paper_s():
 def test_the_first_batch_fills_the_codebook():
     model = tiny()
     params, extra, batch, metrics = started(model)
-    z = model.encoder.apply({"params": params["autoencoder"]["encoder"]}, batch["image"])
+    z = jax.jit(model.encoder.apply)({"params": params["autoencoder"]["encoder"]}, batch["image"])
     assert float(metrics["perplexity"]) > 2
     assert np.abs(extra["codebook"]["codes"]).max() <= np.abs(z).max() * 1.01
-    codes = model.encode(params, extra, batch["image"])
+    codes = jitted(model, "encode")(params, extra, batch["image"])
     assert codes.shape == (4, 2, 2) and len(np.unique(codes)) > 2
 
 
 def test_the_prior_learns_codes_and_draws_only_codes():
     model = tiny(codes=3)
     params, extra, batch, _ = started(model)
-    codes = model.encode(params, extra, batch["image"]).reshape(4, -1)
-    loss, _ = jax.jit(model.prior_loss)(params, extra, batch, KEY, STEP)
-    network = model.prior.network
-    tokens = jnp.concatenate([jnp.full((4, 1), 3), codes], axis=1)
-    log_p = jax.nn.log_softmax(network.logits({"gpt": params["prior"]}, tokens))
-    want = -jnp.mean(jnp.take_along_axis(log_p[:, :-1], tokens[:, 1:, None], axis=-1))
+    codes = np.reshape(jitted(model, "encode")(params, extra, batch["image"]), (4, -1))
+    loss, _ = jitted(model, "prior_loss")(params, extra, batch, KEY, STEP)
+    tokens = np.concatenate([np.full((4, 1), 3), codes], axis=1)
+    log_p = jax.nn.log_softmax(jitted(model.prior.network, "logits")({"gpt": params["prior"]}, tokens))
+    want = -np.mean(np.take_along_axis(np.asarray(log_p)[:, :-1], tokens[:, 1:, None], axis=-1))
     assert float(loss) == pytest.approx(float(want), rel=1e-4)
     drawn = model.prior.sample(params["prior"], KEY, 50)
     assert drawn.shape == (50, 4) and set(np.unique(drawn).tolist()) == {0, 1, 2}
@@ -152,12 +151,11 @@ def test_the_prior_learns_codes_and_draws_only_codes():
 def test_samples_are_what_the_codes_render():
     model = tiny()
     params, extra, batch, _ = started(model)
-    codes = model.prior.sample(params["prior"], KEY, 3).reshape(3, 2, 2)
-    np.testing.assert_allclose(
-        model.sample(params, extra, KEY, 3), model.render(params, extra, codes), rtol=1e-4, atol=1e-5
-    )
-    found = jax.jit(model.evaluate)(params, extra, batch, KEY)
-    again = model.render(params, extra, model.encode(params, extra, batch["image"]))
+    codes, render = model.prior.sample(params["prior"], KEY, 4).reshape(4, 2, 2), jitted(model, "render")
+    sampled = jitted(model, "sample", "n")(params, extra, KEY, n=4)
+    np.testing.assert_allclose(sampled, render(params, extra, codes), rtol=1e-4, atol=1e-5)
+    found = jitted(model, "evaluate")(params, extra, batch, KEY)
+    again = render(params, extra, jitted(model, "encode")(params, extra, batch["image"]))
     spread = jnp.square(batch["image"] - batch["image"].mean((0, 1, 2), keepdims=True))
     nmse = found["nmse"][0] / found["nmse"][1]
     assert float(nmse) == pytest.approx(float(jnp.sum(jnp.square(again - batch["image"])) / jnp.sum(spread)), rel=1e-4)

@@ -4,6 +4,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from tiny import initialised, jitted, random_like
 
 from zoo.errors import UserError
 from zoo.vae.prior import InTurn
@@ -22,11 +23,10 @@ def tiny(**fields):
 def started():
     """(params, codebooks that have seen a batch, the batch)."""
     model = tiny()
-    params, extra = jax.jit(model.init)(KEY)
-    rng = np.random.default_rng(1)
-    params = jax.tree.map(lambda leaf: leaf + 0.1 * rng.normal(size=leaf.shape).astype(np.float32), params)
+    params, extra = initialised(model)
+    rng, params = np.random.default_rng(1), random_like(params)
     batch = {"image": jnp.asarray(rng.uniform(-1, 1, (4, 8, 8, 2)), jnp.float32)}
-    _, (extra, _) = jax.jit(model.loss)(params, extra, batch, KEY, STEP)
+    _, (extra, _) = jitted(model, "loss")(params, extra, batch, KEY, STEP)
     return params, extra, batch
 
 
@@ -59,26 +59,26 @@ def test_the_loss_is_the_paper_s(started):
 def test_the_fine_grid_is_read_given_the_coarse_one(started):
     params, extra, batch = started
     model = tiny()
-    codes = jax.jit(model.encode)(params, extra, batch["image"])
+    encode = jitted(model, "encode")
+    codes = encode(params, extra, batch["image"])
     assert codes["top"].shape == (4, 2, 2) and codes["bottom"].shape == (4, 4, 4)
-    other = {**extra, "top": {**extra["top"], "codes": extra["top"]["codes"] + 3}}
-    assert np.any(jax.jit(model.encode)(params, other, batch["image"])["bottom"] != codes["bottom"])
-    images = model.render(params, extra, codes)
+    other = {**extra, "top": {**extra["top"], "codes": np.asarray(extra["top"]["codes"]) + 3}}
+    assert np.any(encode(params, other, batch["image"])["bottom"] != codes["bottom"])
+    images = jitted(model, "render")(params, extra, codes)
     assert images.shape == batch["image"].shape and np.abs(images).max() <= 1
 
 
 def test_the_prior_writes_the_coarse_grid_and_then_the_fine_one(started):
     params, extra, batch = started
     model = tiny()
-    drawn = model.prior.sample(params["prior"], KEY, 40)
+    drawn = np.asarray(model.prior.sample(params["prior"], KEY, 40))
     assert drawn.shape == (40, 4 + 16)
     assert drawn[:, :4].max() < 6 <= drawn[:, 4:].min() and drawn.max() < 12
-    sequence = model._sequence(jax.jit(model.encode)(params, extra, batch["image"]))
+    sequence = np.asarray(model._sequence(jitted(model, "encode")(params, extra, batch["image"])))
     assert sequence.shape == (4, 20) and sequence[:, :4].max() < 6 <= sequence[:, 4:].min()
-    grids = {"top": drawn[:3, :4].reshape(3, 2, 2), "bottom": drawn[:3, 4:].reshape(3, 4, 4) - 6}
-    np.testing.assert_allclose(
-        model.sample(params, extra, KEY, 3), model.render(params, extra, grids), rtol=1e-4, atol=1e-5
-    )
+    grids = {"top": drawn[:4, :4].reshape(4, 2, 2), "bottom": drawn[:4, 4:].reshape(4, 4, 4) - 6}
+    sampled = jitted(model, "sample", "n")(params, extra, KEY, n=4)
+    np.testing.assert_allclose(sampled, jitted(model, "render")(params, extra, grids), rtol=1e-4, atol=1e-5)
 
 
 def test_in_turn_leaves_only_what_may_stand_at_a_place():

@@ -15,7 +15,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from train.data.music import music_codec
+from train.data.music import WORDS, music_codec, reader, with_words
 from train.data.musicxml import Sung, read_score
 from train.data.progress import track
 from train.data.sequences import sequence_source
@@ -23,7 +23,6 @@ from train.data.source import Source
 from train.data.spec import Spec
 from zoo.codecs.errors import CodecError, write_bytes
 from zoo.codecs.notes import Notes
-from zoo.codecs.rolls import PianoRoll
 from zoo.errors import UserError
 
 FORM = 1  # of the cache: a file of another form is another file
@@ -48,23 +47,28 @@ class Chorale(NamedTuple):
 
 
 def open_bach(spec: Spec, split: str, *, image_size: int | None, length: int | None) -> Source:
-    """bach?steps=N&transpose=N&limit=N&codec=voices|roll|performance, chorales for soprano, alto, tenor and bass.
+    """bach?steps=N&transpose=N&limit=N&codec=voices|roll|performance|chords, chorales for four voices.
 
-    ``steps``: a quarter note, default 4. ``transpose``: see ``sequence_source``; default 5 semitones either way as far
-    as the voices' ranges go, 0 for rolls. ``limit``: the first N chorales only. Repeats are not played twice; fermatas,
-    texts and keys are left out, and so are exact duplicates.
+    ``steps``: a quarter note, default 4 (2 of chords). ``transpose``: see ``sequence_source``; default 5 semitones
+    either way as far as the voices' ranges go, 0 for rolls and chords. ``limit``: the first N chorales only. ``words``
+    and ``rhythm``: of chords, see ``open_midi``. Repeats are not played twice; fermatas, texts and keys are left out,
+    and so are exact duplicates.
     """
-    spec.allow("steps", "transpose", "limit", "codec")
+    spec.allow("steps", "transpose", "limit", "codec", *WORDS)
     codec = music_codec(spec, "voices")
     chorales = load()[: spec.integer("limit", least=2)]
+    names = {"train": [chorale.name for chorale in chorales]}
+    read = reader(codec)
+    codec, own = with_words(spec, codec, {"train": [read(chorale.notes()) for chorale in chorales]}, names)
+    shifts = TRANSPOSE if hasattr(codec, "transpose") else 0
     return sequence_source(
         spec,
         codec,
-        {"train": [codec.encode(chorale.notes()) for chorale in chorales]},
+        own,
         split=split,
         length=length,
-        names={"train": [chorale.name for chorale in chorales]},
-        transpose=spec.integer("transpose", 0 if isinstance(codec, PianoRoll) else TRANSPOSE, least=0) or 0,
+        names=names,
+        transpose=spec.integer("transpose", shifts, least=0) or 0,
     )
 
 

@@ -1,7 +1,7 @@
 """midi: a folder of MIDI files; rolls: piano rolls in one file."""
 
 import zlib
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import lru_cache, partial
 from pathlib import Path
 from typing import Any
@@ -13,22 +13,26 @@ from train.data.npz import read_npz, sequences_of
 from train.data.sequences import KEYS, sequence_source
 from train.data.source import Source
 from train.data.spec import Spec
+from train.data.splits import select
 from train.data.workers import map_files
 from zoo.errors import UserError
 
 SUFFIXES = frozenset({".mid", ".midi", ".smf", ".kar"})
-CODECS = ("performance", "voices", "roll")
+CODECS = ("performance", "voices", "roll", "chords")
+CHORDS = 2048  # that have a token of their own
+WORDS = ("words", "rhythm")  # options of codec=chords
 MATLAB_KEYS = {"train": "traindata", "valid": "validdata", "test": "testdata"}
 
 
 def open_midi(spec: Spec, split: str, *, image_size: int | None, length: int | None) -> Source:
-    """midi:DIR?codec=performance|voices|roll&steps=N&drums=1&transpose=N, the MIDI files under DIR, at any depth.
+    """midi:DIR?codec=performance|voices|roll|chords&steps=N&drums=1&transpose=N, the MIDI files under DIR.
 
-    ``steps``: a second (performance, default 100) or a quarter note (voices and roll, default 4). ``drums``: keep the
-    drums of a performance instead of what has a pitch. ``transpose``: see ``sequence_source``, default 0. Folders
-    train, valid and test at the top are splits.
+    ``steps``: a second (performance, default 100) or a quarter note (voices and roll, default 4; chords, default 2).
+    ``drums``: keep the drums of a performance instead of what has a pitch. ``transpose``: see ``sequence_source``,
+    default 0. Folders train, valid and test at the top are splits. Of chords: ``words=N``, how many of them have a
+    token, the most frequent in training (2048); ``rhythm=0``, without rests and durations.
     """
-    spec.allow("codec", "steps", "drums", "transpose")
+    spec.allow("codec", "steps", "drums", "transpose", *WORDS)
     codec = music_codec(spec, "performance")
     folder = spec.folder()
     files, lost = find(folder, SUFFIXES)
@@ -40,13 +44,16 @@ def open_midi(spec: Spec, split: str, *, image_size: int | None, length: int | N
     if not pieces:
         raise UserError(f"{spec.text}: no MIDI file with music" + (f"; first: {skipped[0]}" if skipped else ""))
     own = by_folder(names)
+    parts = {part: [pieces[i] for i in rows] for part, rows in own.items()}
+    called = {part: [names[i] for i in rows] for part, rows in own.items()}
+    codec, parts = with_words(spec, codec, parts, called)
     return sequence_source(
         spec,
         codec,
-        {part: [pieces[i] for i in rows] for part, rows in own.items()},
+        parts,
         split=split,
         length=length,
-        names={part: [names[i] for i in rows] for part, rows in own.items()},
+        names=called,
         transpose=spec.integer("transpose", 0, least=0) or 0,
         skipped=skipped,
     )
@@ -79,7 +86,8 @@ def open_rolls(spec: Spec, split: str, *, image_size: int | None, length: int | 
 
 
 def music_codec(spec: Spec, default: str) -> Any:
-    """The codec that the options codec, steps and drums ask for."""
+    """The codec that the options codec, steps and drums ask for; that of chords has no words yet (``with_words``)."""
+    from zoo.codecs.chords import ChordWords
     from zoo.codecs.errors import CodecError
     from zoo.codecs.performance import Performance
     from zoo.codecs.rolls import PianoRoll
@@ -90,12 +98,38 @@ def music_codec(spec: Spec, default: str) -> Any:
     drums = spec.choice("drums", ("0", "1"), "0") == "1"
     if drums and kind != "performance":
         raise UserError(f"{spec.text}: only codec=performance keeps drums")
+    if kind != "chords" and (strange := [name for name in WORDS if name in spec.options]):
+        raise UserError(f"{spec.text}: {strange[0]} is for codec=chords")
+    if kind == "chords" and "transpose" in spec.options:
+        raise UserError(f"{spec.text}: chords are not transposed; leave transpose out")
     try:
+        if kind == "chords":
+            rhythm = spec.choice("rhythm", ("0", "1"), "1") == "1"
+            return ChordWords(steps_per_quarter=steps or 2, rhythm=rhythm)
         if kind == "performance":
             return Performance(steps_per_second=steps or 100, drums=drums)
         return (VoiceGrid if kind == "voices" else PianoRoll)(steps_per_quarter=steps or 4)
     except CodecError as error:
         raise UserError(f"{spec.text}: {error.cause}") from None
+
+
+def with_words(
+    spec: Spec, codec: Any, own: Mapping[str, Sequence[np.ndarray]], names: Mapping[str, Sequence[str]]
+) -> tuple[Any, dict[str, Sequence[np.ndarray]]]:
+    """(codec, pieces) as they are; of chords, whose vocabulary is that of the pieces that train, the codec with it and
+    what was ``struck`` as its tokens."""
+    from zoo.codecs.chords import ChordWords
+
+    if not isinstance(codec, ChordWords):
+        return codec, dict(own)
+    part, index = select(names, "train", spec=spec.text)
+    codec = codec.of([own[part][i] for i in index], spec.integer("words", CHORDS, least=0) or 0)
+    return codec, {name: [codec.spell(piece) for piece in pieces] for name, pieces in own.items()}
+
+
+def reader(codec: Any) -> Callable[[Any], np.ndarray]:
+    """Notes -> what a codec makes of them; chords as they are struck, before they have tokens."""
+    return getattr(codec, "struck", codec.encode)
 
 
 def _state(path: Path) -> tuple[int, int]:
@@ -115,7 +149,7 @@ def _read(folder: Path, codec: Any, name: str) -> np.ndarray | str:
     from zoo.codecs.midi import read_midi
 
     try:
-        piece = codec.encode(read_midi(folder / name))
+        piece = reader(codec)(read_midi(folder / name))
     except CodecError as error:
         return error.cause
     if len(piece) <= (2 if piece.ndim == 1 else 0):  # START and STOP

@@ -125,6 +125,8 @@ def _features(source: Source) -> tuple[str, Features]:
     import tensorflow_datasets as tfds
 
     spec = source.batch_spec(1)
+    if "strokes" in spec:
+        raise UserError(f"{source.spec}: drawings are read from their files; there is no set to prepare")
     if "input" in spec:
         raise UserError(f"{source.spec}: pairs of pictures are read from their folders; there is no set to prepare")
     if "image" in spec:

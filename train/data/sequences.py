@@ -74,6 +74,8 @@ def _tokens(
         transpose=codec.transpose if transpose else None,
     )
     fields = {"vocabulary": codec.vocabulary, "start": codec.start}
+    if hasattr(codec, "steps_per_second"):
+        fields["steps_per_second"] = codec.steps_per_second
     return Source(
         spec=spec.text,
         codec=codec,

@@ -34,6 +34,8 @@ OPENERS = {
     "rolls": "train.data.music",
     "text": "train.data.texts",
     "texts": "train.data.texts",
+    "strokes": "train.data.strokes",
+    "doodles": "train.data.strokes",
     "tfds": "train.data.tfds_set",
 }
 

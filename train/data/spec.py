@@ -24,6 +24,8 @@ FORMS = {
     "rolls": "rolls:FILE",
     "text": "text:FILE",
     "texts": "texts:DIR",
+    "strokes": "strokes:FILE",
+    "doodles": "doodles",
     "tfds": "tfds:NAME",
 }
 

@@ -23,7 +23,9 @@ CODECS = {
     "byte": ("zoo.codecs.text", "ByteCodec"),
     "performance": ("zoo.codecs.performance", "Performance"),
     "voices": ("zoo.codecs.voices", "VoiceGrid"),
+    "chords": ("zoo.codecs.chords", "ChordWords"),
     "roll": ("zoo.codecs.rolls", "PianoRoll"),
+    "strokes": ("zoo.codecs.strokes", "StrokeCodec"),
 }
 
 _ELSEWHERE = {"Notes": "zoo.codecs.notes", "read_midi": "zoo.codecs.midi", "write_midi": "zoo.codecs.midi"}

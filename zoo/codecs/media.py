@@ -14,14 +14,16 @@ from zoo.codecs.errors import META_KEY, CodecError, write_bytes
 from zoo.codecs.notes import Notes
 
 PIECE = (".mid", ".wav", ".png")  # the forms of a piece of music
+DRAWING = (".svg", ".png")
 SEPARATOR = "\n\n{line}\n\n".format(line="-" * 80)  # between samples of text
 
 
 def write_samples(codec: Any, arrays: Any, stem: Path, *, meta: dict[str, Any], audio: bool = False) -> list[Path]:
     """Writes samples of any model and returns the files: ``stem`` and a suffix each.
 
-    arrays: images float [n, H, W, C] in [-1, 1], points [n, 2], n sequences of tokens int [T], or n rolls [T, 88]; the
-    sequences may be of different lengths. Images become one grid, ``stem.png``, and so do points; texts one
+    arrays: images float [n, H, W, C] in [-1, 1], points [n, 2], n sequences of tokens int [T], n rolls [T, 88], or n
+    drawings [T, 5]; the sequences may be of different lengths. Images become one grid, ``stem.png``, and so do points,
+    and drawings, which are in ``stem.svg`` as lines; texts one
     ``stem.txt``, with ``stem.json`` beside it; pieces of music ``stem.mid``, or ``stem_0.mid`` and so on where there
     are several, and with ``audio`` a WAV file and a picture of the notes each.
 
@@ -35,6 +37,8 @@ def write_samples(codec: Any, arrays: Any, stem: Path, *, meta: dict[str, Any], 
         case "music":
             kinds = PIECE if audio else PIECE[:1]
             return write_pieces([codec.decode(np.asarray(row)) for row in arrays], stem, meta=meta, kinds=kinds)
+        case "drawing":
+            return write_drawings([codec.decode(np.asarray(row)) for row in arrays], stem, meta=meta)
         case other:
             raise CodecError(stem, f"nothing is known of the medium {other!r}")
 
@@ -45,6 +49,32 @@ def write_grid(codec: Any, images: Any, path: Path, *, meta: dict[str, Any], col
 
     write_png(grid(codec.decode(np.asarray(images)), columns=columns), path, meta=meta)
     return path
+
+
+def write_drawings(
+    drawings: Sequence[Any],
+    stem: Path,
+    *,
+    meta: dict[str, Any],
+    kinds: Iterable[str] = DRAWING,
+    columns: int | None = None,
+) -> list[Path]:
+    """Writes drawings as one sheet with rows of ``columns`` (None: about square), in the forms ``kinds``, of ".svg" and
+    ".png"."""
+    from zoo.codecs.images import grid, write_png
+    from zoo.codecs.strokes import picture
+    from zoo.codecs.svg import write_svg
+
+    files = []
+    for kind in kinds:
+        files.append(with_suffix(stem, kind))
+        if kind == ".svg":
+            write_svg(drawings, files[-1], meta=meta, columns=columns)
+        else:
+            size = 512 if len(drawings) == 1 else 128
+            sheet = grid(np.stack([picture(drawing, size=size) for drawing in drawings]), columns=columns)
+            write_png(sheet, files[-1], meta=meta)
+    return files
 
 
 def write_pieces(
