@@ -4,7 +4,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from sample.options import Options, check, target
+from sample.options import MANY, Options, check, target
 from zoo.codecs import CodecError
 from zoo.errors import UserError
 
@@ -36,7 +36,7 @@ def parse(argv: list[str]) -> tuple[str, Options]:
     run = Annotated[
         str, tyro.conf.Positional, tyro.conf.arg(metavar="RUN", help="A run's folder, as zoo-train --out named it.")
     ]
-    help_n = "How many samples (default: 36 pictures, 2500 points, 1 film, 4 pieces, 2 texts; with prompts 1 of each)."
+    help_n = f"How many samples (default: {MANY}; with prompts 1 of each)."
     count = Annotated[int | None, tyro.conf.arg(aliases=["-n"], help=help_n)]
     command = make_dataclass(
         "Command", [("run", run), ("n", count, field(default=None))], bases=(Options,), frozen=True, kw_only=True
@@ -74,6 +74,10 @@ def writer(media: str) -> Any:
         from sample.pictures import write_pictures
 
         return write_pictures
+    if media == "voxels":
+        from sample.volumes import write_volumes
+
+        return write_volumes
     from sample.scores import write_music, write_text
 
     return write_music if media == "music" else write_text

@@ -8,13 +8,21 @@ from typing import Any, Literal
 
 from zoo.errors import UserError
 
+MANY = "36 pictures, 2500 points, 16 objects of voxels, 1 film, 4 pieces, 2 texts"
 THROUGH = 8  # latents of a film
 SECONDS_EACH = 1.25  # of a film, from one latent to the next
 
-DOES = {"image": "makes pictures", "points": "draws points", "music": "makes music", "text": "writes text"}
+DOES = {
+    "image": "makes pictures",
+    "points": "draws points",
+    "voxels": "builds objects of voxels",
+    "music": "makes music",
+    "text": "writes text",
+}
 SUFFIXES = {
     "image": (".png", ".gif", ".mp4"),
     "points": (".png",),
+    "voxels": (".png", ".gif", ".mp4", ".npz", ".vox"),
     "music": (".mid", ".wav", ".png"),
     "text": (".txt",),
 }
@@ -26,12 +34,13 @@ class Options:
     """Everything ``zoo-sample`` may be told about a run's samples."""
 
     n: int | None = None
-    """How many samples (default: 36 pictures, 2500 points, 1 film, 4 pieces, 2 texts; with prompts 1 of each)."""
+    """How many samples (default: 36 pictures, 2500 points, 16 objects of voxels, 1 film, 4 pieces, 2 texts; with
+    prompts 1 of each)."""
     seed: int = 0
     """Of all draws: the same seed gives the same files."""
     out: str | None = None
-    """A folder, or a file whose suffix says what to write: .png .gif .mp4 of pictures, .mid .wav .png of music, .txt
-    (default: into RUN/samples)."""
+    """A folder, or a file whose suffix says what to write: .png .gif .mp4 of pictures, also .npz .vox of voxels, .mid
+    .wav .png of music, .txt (default: into RUN/samples)."""
     step: int | None = None
     """Which checkpoint (default: the newest)."""
     member: int | None = None
@@ -39,10 +48,10 @@ class Options:
     images: bool = False
     """Pictures: a file each instead of a grid."""
     interpolate: int | None = None
-    """Pictures: a film through so many latents and back to the first. Music: so many melodies from one --primer to
-    another, one after the other."""
+    """Pictures, voxels: a film through so many latents and back to the first. Music: so many melodies from one --primer
+    to another, one after the other."""
     frames: int | None = None
-    """Films: frames in all (default: 1.25 seconds from each latent to the next)."""
+    """Films: frames in all (default: 1.25 seconds from each latent to the next, 3 seconds for a turn of voxels)."""
     fps: float = 24.0
     """Films: frames a second."""
     label: int | None = None
@@ -106,11 +115,16 @@ class Options:
 
 
 TRANSLATION = ("translate", "back", "keep_size")
-PICTURES = ("images", "frames", "fps", "label", "truncation", "reconstruct", "complete", *TRANSLATION)
+FILM = "frames", "fps"
+PICTURES = ("images", "label", "truncation", "reconstruct", "complete", *TRANSLATION)
 DRAWS = ("temperature", "top_k", "top_p", "min_p", "typical")
 SEQUENCES = ("prompt", "primer", "length", *DRAWS, "greedy", "beam", "repetition_penalty", "penalty", "guidance")
 MUSIC, TEXT = ("key", "harmonise", "infill"), ("form", "code")
-KIND = {"image": "pictures", "points": "points", "music": "sequences", "text": "sequences"}
+OWNERS = (  # what options are for: their name, and the media that have them
+    ("pictures", PICTURES, ("image",)),
+    ("films", FILM, ("image", "voxels")),
+    ("sequences", SEQUENCES, ("music", "text")),
+)
 _BOUNDS = {"n": 1, "seed": 0, "interpolate": 2, "frames": 1, "length": 1, "top_k": 1, "beam": 1}
 
 
@@ -133,14 +147,14 @@ def check(options: Options, media: str, name: str) -> None:
     if options.repetition_penalty is not None and not options.repetition_penalty > 0:
         raise UserError(f"--repetition-penalty {options.repetition_penalty:g}: it must be above 0; 1 is none")
     told = options.told()
-    for things, known in (("pictures", PICTURES), ("sequences", SEQUENCES)):
+    for things, known, owners in OWNERS:
         strange = [option for option in known if option in told]
-        if strange and things != KIND[media]:
+        if strange and media not in owners:
             raise UserError(f"{flag(strange[0])} is for {things}; {name} {DOES[media]}")
     if options.prompt and media != "text":
         raise UserError(f"--prompt is for text; {name} {DOES[media]}: give it a --primer FILE.mid")
-    if options.interpolate is not None and media not in ("image", "music"):
-        raise UserError(f"--interpolate is for pictures and music; {name} {DOES[media]}")
+    if options.interpolate is not None and media not in ("image", "voxels", "music"):
+        raise UserError(f"--interpolate is for pictures and music, and for voxels; {name} {DOES[media]}")
     for medium, known in (("music", MUSIC), ("text", TEXT)):
         strange = [option for option in known if option in told]
         if strange and media != medium:

@@ -83,6 +83,12 @@ RECIPES: Mapping[str, Recipe] = MappingProxyType(
         "cyclegan-256": Recipe(steps=200_000, batch_size=1, optim=_PAIRS),
         # PacGAN's for rings and grids: 400 epochs of 100 000 points.
         "gan2d": Recipe(steps=400_000, batch_size=100, optim=Optim(rule="adam", learning_rate=1e-4, b1=0.8)),
+        "voxgan": Recipe(
+            steps=50_000,
+            batch_size=32,
+            optim=Optim(rule="adam", learning_rate=2e-4, b1=0.5, b2=0.99),
+            ema={"generator": 0.999},
+        ),
         "vae": Recipe(steps=50_000, batch_size=100, optim=Optim(rule="adam", learning_rate=1e-3, schedule="cosine")),
         "vae-conv": Recipe(
             steps=10_000, batch_size=64, optim=Optim(rule="adam", learning_rate=2e-3, schedule="cosine")

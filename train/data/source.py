@@ -22,6 +22,7 @@ OPENERS = {
     "art": "train.data.drawn",
     "sketch": "train.data.drawn_pairs",
     "seasons": "train.data.drawn_pairs",
+    "solids": "train.data.drawn_media",
     "ring": "train.data.points",
     "grid": "train.data.points",
     "bach": "train.data.bach",
@@ -34,6 +35,7 @@ OPENERS = {
     "rolls": "train.data.music",
     "text": "train.data.texts",
     "texts": "train.data.texts",
+    "voxels": "train.data.voxels",
     "tfds": "train.data.tfds_set",
 }
 

@@ -16,6 +16,7 @@ FORMS = {
     "docs": "docs",
     "sketch": "sketch",
     "seasons": "seasons",
+    "solids": "solids",
     "images": "images:DIR",
     "pairs": "pairs:A,B",
     "idx": "idx:DIR",
@@ -24,6 +25,7 @@ FORMS = {
     "rolls": "rolls:FILE",
     "text": "text:FILE",
     "texts": "texts:DIR",
+    "voxels": "voxels:DIR",
     "tfds": "tfds:NAME",
 }
 

@@ -19,6 +19,7 @@ __all__ = ["CODECS", "CodecError", "Notes", "from_config", "read_midi", "to_conf
 CODECS = {
     "image": ("zoo.codecs.images", "ImageCodec"),
     "points": ("zoo.codecs.points", "PointCodec"),
+    "voxels": ("zoo.codecs.voxels", "VoxelCodec"),
     "char": ("zoo.codecs.text", "CharCodec"),
     "byte": ("zoo.codecs.text", "ByteCodec"),
     "performance": ("zoo.codecs.performance", "Performance"),

@@ -1,0 +1,73 @@
+"""solids: objects of voxels that pure functions build on the device. Nothing is stored, nothing is downloaded."""
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from train.data.drawn import HELD_OUT
+from train.data.source import ENDLESS, Source
+from train.data.spec import Spec
+from train.data.splits import SPLITS
+from zoo.codecs.voxels import CHANNELS, VoxelCodec
+from zoo.errors import UserError
+
+SIZE = 32  # voxels a side, pixels a side
+
+
+def open_solids(spec: Spec, split: str, *, image_size: int | None, length: int | None) -> Source:
+    """solids?size=N&channels=1|4&count=N&family=NAME,NAME: chairs, towers and creatures, in art's splits; see
+    ``zoo.algorithmic.solids``. An object's label is its family. ``channels``: 1 is without colours."""
+    from zoo.algorithmic.solids import FAMILIES
+
+    spec.allow("size", "channels", "count", "family")
+    channels = int(spec.choice("channels", map(str, CHANNELS), "4"))
+    families = _chosen(spec, tuple(FAMILIES))
+    size = image_size or spec.integer("size", SIZE) or SIZE
+
+    def example(key: Any) -> dict[str, Any]:
+        from zoo.algorithmic.solids import draw
+
+        voxel, label = draw(key, size, families)
+        return {"voxel": voxel[..., 4 - channels :], "label": label}
+
+    fields = {"image_size": size, "channels": channels, "classes": len(families)}
+    return _drawn(spec, split, example, VoxelCodec(channels=channels), fields, labels=families)
+
+
+def _chosen(spec: Spec, known: tuple[str, ...]) -> tuple[str, ...]:
+    """The kinds that ``family`` names, all of them unless said."""
+    names = tuple(spec.options["family"].split(",")) if "family" in spec.options else known
+    for name in names:
+        if name not in known:
+            raise UserError(f"{spec.text}: no family {name!r}; there are {', '.join(known)}")
+    return names
+
+
+def _drawn(
+    spec: Spec,
+    split: str,
+    draw: Callable[[Any], dict[str, Any]],
+    codec: Any,
+    fields: dict[str, int],
+    *,
+    labels: tuple[str, ...] = (),
+) -> Source:
+    """Examples of ``draw(key)``, in splits of art's sizes."""
+    count = spec.integer("count", least=10)
+    held_out = count // 10 if count else HELD_OUT
+
+    def example(arrays: dict[str, Any], index: Any) -> dict[str, Any]:
+        import jax
+
+        batch = draw(jax.random.fold_in(jax.random.key(SPLITS.index(split)), index))
+        return {name: value if name == "label" else value.astype(np.float32) for name, value in batch.items()}
+
+    return Source(
+        spec=spec.text,
+        codec=codec,
+        size=(count or ENDLESS) if split == "train" else held_out,
+        fields=fields,
+        example=example,
+        labels=labels,
+    )
