@@ -78,6 +78,10 @@ def writer(media: str) -> Any:
         from sample.volumes import write_volumes
 
         return write_volumes
+    if media == "audio":
+        from sample.sounds import write_sounds
+
+        return write_sounds
     from sample.scores import write_music, write_text
 
     return write_music if media == "music" else write_text
@@ -85,7 +89,7 @@ def writer(media: str) -> Any:
 
 def stem(run: Any, options: Options) -> str:
     """What files are called when nothing is said."""
-    walk = "interpolation" if run.codec.media == "music" else "film"
+    walk = "interpolation" if run.codec.media in ("music", "audio") else "film"
     named = {
         "reconstruct": "reconstruction",
         "translate": "translation",

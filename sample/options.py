@@ -8,7 +8,7 @@ from typing import Any, Literal
 
 from zoo.errors import UserError
 
-MANY = "36 pictures, 2500 points, 16 objects of voxels, 1 film, 4 pieces, 2 texts"
+MANY = "36 pictures, 2500 points, 16 objects of voxels, 8 sounds, 1 film, 4 pieces, 2 texts"
 THROUGH = 8  # latents of a film
 SECONDS_EACH = 1.25  # of a film, from one latent to the next
 
@@ -16,6 +16,7 @@ DOES = {
     "image": "makes pictures",
     "points": "draws points",
     "voxels": "builds objects of voxels",
+    "audio": "makes sounds",
     "music": "makes music",
     "text": "writes text",
 }
@@ -23,6 +24,7 @@ SUFFIXES = {
     "image": (".png", ".gif", ".mp4"),
     "points": (".png",),
     "voxels": (".png", ".gif", ".mp4", ".npz", ".vox"),
+    "audio": (".wav", ".png", ".npz"),
     "music": (".mid", ".wav", ".png"),
     "text": (".txt",),
 }
@@ -34,13 +36,13 @@ class Options:
     """Everything ``zoo-sample`` may be told about a run's samples."""
 
     n: int | None = None
-    """How many samples (default: 36 pictures, 2500 points, 16 objects of voxels, 1 film, 4 pieces, 2 texts; with
-    prompts 1 of each)."""
+    """How many samples (default: 36 pictures, 2500 points, 16 objects of voxels, 8 sounds, 1 film, 4 pieces, 2
+    texts; with prompts 1 of each)."""
     seed: int = 0
     """Of all draws: the same seed gives the same files."""
     out: str | None = None
-    """A folder, or a file whose suffix says what to write: .png .gif .mp4 of pictures, also .npz .vox of voxels, .mid
-    .wav .png of music, .txt (default: into RUN/samples)."""
+    """A folder, or a file whose suffix says what to write: .png .gif .mp4 of pictures, also .npz .vox of voxels, .wav
+    .png .npz of sounds, .mid .wav .png of music, .txt (default: into RUN/samples)."""
     step: int | None = None
     """Which checkpoint (default: the newest)."""
     member: int | None = None
@@ -48,8 +50,8 @@ class Options:
     images: bool = False
     """Pictures: a file each instead of a grid."""
     interpolate: int | None = None
-    """Pictures, voxels: a film through so many latents and back to the first. Music: so many melodies from one --primer
-    to another, one after the other."""
+    """Pictures, voxels: a film through so many latents and back to the first. Music, sounds: so many from one to
+    another one, one after the other; of music the two are --primer's."""
     frames: int | None = None
     """Films: frames in all (default: 1.25 seconds from each latent to the next, 3 seconds for a turn of voxels)."""
     fps: float = 24.0
@@ -153,8 +155,8 @@ def check(options: Options, media: str, name: str) -> None:
             raise UserError(f"{flag(strange[0])} is for {things}; {name} {DOES[media]}")
     if options.prompt and media != "text":
         raise UserError(f"--prompt is for text; {name} {DOES[media]}: give it a --primer FILE.mid")
-    if options.interpolate is not None and media not in ("image", "voxels", "music"):
-        raise UserError(f"--interpolate is for pictures and music, and for voxels; {name} {DOES[media]}")
+    if options.interpolate is not None and media not in ("image", "voxels", "audio", "music"):
+        raise UserError(f"--interpolate is for pictures and music, for voxels and sounds; {name} {DOES[media]}")
     for medium, known in (("music", MUSIC), ("text", TEXT)):
         strange = [option for option in known if option in told]
         if strange and media != medium:

@@ -34,6 +34,7 @@ TINY: dict[str, dict[str, Any]] = {
     "cyclegan": {"image_size": 16, "width": 4, "critic_layers": 1, "blocks": 1, "pool": 3},
     "gan2d": {"width": 8, "layers": 2, "critic_width": 8},
     "voxgan": {"image_size": 8, "channels": 1, "width": 4, "latent_size": 8},
+    "wavegan": {"length": 256, "width": 4, "latent_size": 8},
     "vae": {"image_size": 8, "channels": 1, "width": 16, "latent_size": 4},
     "vae-conv": {"image_size": 16, "width": 4, "latent_size": 4, "flow": 2},
     "music-vae": {

@@ -19,8 +19,8 @@ class Options:
     """Everything about a run but its model and optimizer."""
 
     data: str | None = None
-    """What to learn from: art, sketch, seasons, solids, ring, grid, bach, docs, images:DIR, pairs:A,B, idx:DIR,
-    npz:FILE, midi:DIR, rolls:FILE, text:FILE, texts:DIR, voxels:DIR, tfds:NAME; options follow as in
+    """What to learn from: art, sketch, seasons, solids, plucks, ring, grid, bach, docs, images:DIR, pairs:A,B, idx:DIR,
+    npz:FILE, midi:DIR, rolls:FILE, text:FILE, texts:DIR, voxels:DIR, audio:DIR, tfds:NAME; options follow as in
     images:DIR?size=64."""
     steps: int | None = None
     """Updates in all."""

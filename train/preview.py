@@ -12,7 +12,7 @@ from train.runs import sampling_params
 from train.step import State
 from zoo.model import Model, SequenceModel
 
-COUNT = {"image": 36, "points": 2500, "voxels": 16, "music": 2, "text": 2}
+COUNT = {"image": 36, "points": 2500, "voxels": 16, "audio": 4, "music": 2, "text": 2}
 
 
 def preview(model: Model, codec: Any, state: State, seed: int) -> np.ndarray:

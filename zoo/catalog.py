@@ -84,6 +84,7 @@ CATALOG: Mapping[str, Entry] = MappingProxyType(
         "cyclegan-256": Entry("gan", "zoo.gan.cyclegan", "CycleGAN", "Zhu et al. 2017", "seasons?size=256"),
         "gan2d": Entry("gan", "zoo.gan.gan2d", "GAN2D", "Goodfellow et al. 2014; Lin et al. 2018", "ring"),
         "voxgan": Entry("gan", "zoo.gan.voxgan", "VoxGAN", "Wu et al. 2016", "solids"),
+        "wavegan": Entry("gan", "zoo.gan.wavegan", "WaveGAN", "Donahue et al. 2019", "plucks"),
         "vae": Entry("vae", "zoo.vae.vae", "VAE", "Kingma & Welling 2014; Burda et al. 2016", "art"),
         "vae-conv": Entry("vae", "zoo.vae.vae", "VAE", "Kingma & Welling 2014; Chen et al. 2017", "art", _CONV_VAE),
         "music-vae": Entry("vae", "zoo.vae.music", "MusicVAE", "Roberts et al. 2018", "bach"),

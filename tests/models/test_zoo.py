@@ -87,11 +87,12 @@ def slopes(name):
 
 
 # (model, phase, leaf): why no gradient can reach it.
+_CANCELS = "it cancels in D(G(z)) - D(x), and has no slope"
 _NO_SLOPE = "behind it everything is piecewise linear: it shifts the logits, not their slope"
 _NO_STYLE = "a bias of the colours adds the same to every style's picture"
 _LATER = "it is added to the network later; see test_progressive.py"
 UNREACHED: dict[tuple[str, str, str], str] = {
-    ("wgan-gp", "critic", "['Dense_0']['bias']"): "it cancels in D(G(z)) - D(x), and has no slope",
+    **{(name, "critic", "['Dense_0']['bias']"): _CANCELS for name in ("wgan-gp", "wavegan")},
     **{
         ("progressive", player, f"['{layer}']['{leaf}']"): _LATER
         for player in ("critic", "generator")

@@ -1,4 +1,4 @@
-"""solids: objects of voxels that pure functions build on the device. Nothing is stored, nothing is downloaded."""
+"""solids, plucks: objects of voxels and sounds that pure functions make on the device. Nothing is downloaded."""
 
 from collections.abc import Callable
 from typing import Any
@@ -10,9 +10,11 @@ from train.data.source import ENDLESS, Source
 from train.data.spec import Spec
 from train.data.splits import SPLITS
 from zoo.codecs.voxels import CHANNELS, VoxelCodec
+from zoo.codecs.waves import RATES, WaveCodec
 from zoo.errors import UserError
 
 SIZE = 32  # voxels a side, pixels a side
+LENGTH, RATE = 16384, 16000  # samples, and samples a second
 
 
 def open_solids(spec: Spec, split: str, *, image_size: int | None, length: int | None) -> Source:
@@ -33,6 +35,21 @@ def open_solids(spec: Spec, split: str, *, image_size: int | None, length: int |
 
     fields = {"image_size": size, "channels": channels, "classes": len(families)}
     return _drawn(spec, split, example, VoxelCodec(channels=channels), fields, labels=families)
+
+
+def open_plucks(spec: Spec, split: str, *, image_size: int | None, length: int | None) -> Source:
+    """plucks?rate=N&length=N&count=N: notes of plucked strings, ``rate`` samples a second (16000), in art's splits; see
+    ``zoo.algorithmic.plucks``. ``length``: samples, unless the model says."""
+    spec.allow("rate", "length", "count")
+    rate = spec.integer("rate", RATE, least=RATES[0]) or RATE
+    length = length or spec.integer("length", LENGTH, least=2) or LENGTH
+
+    def example(key: Any) -> dict[str, Any]:
+        from zoo.algorithmic.plucks import draw
+
+        return {"wave": draw(key, length, rate)}
+
+    return _drawn(spec, split, example, WaveCodec(rate=rate), {"length": length})
 
 
 def _chosen(spec: Spec, known: tuple[str, ...]) -> tuple[str, ...]:

@@ -23,6 +23,7 @@ OPENERS = {
     "sketch": "train.data.drawn_pairs",
     "seasons": "train.data.drawn_pairs",
     "solids": "train.data.drawn_media",
+    "plucks": "train.data.drawn_media",
     "ring": "train.data.points",
     "grid": "train.data.points",
     "bach": "train.data.bach",
@@ -36,6 +37,7 @@ OPENERS = {
     "text": "train.data.texts",
     "texts": "train.data.texts",
     "voxels": "train.data.voxels",
+    "audio": "train.data.audio",
     "tfds": "train.data.tfds_set",
 }
 

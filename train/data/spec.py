@@ -17,6 +17,7 @@ FORMS = {
     "sketch": "sketch",
     "seasons": "seasons",
     "solids": "solids",
+    "plucks": "plucks",
     "images": "images:DIR",
     "pairs": "pairs:A,B",
     "idx": "idx:DIR",
@@ -26,6 +27,7 @@ FORMS = {
     "text": "text:FILE",
     "texts": "texts:DIR",
     "voxels": "voxels:DIR",
+    "audio": "audio:DIR",
     "tfds": "tfds:NAME",
 }
 

@@ -20,6 +20,7 @@ CODECS = {
     "image": ("zoo.codecs.images", "ImageCodec"),
     "points": ("zoo.codecs.points", "PointCodec"),
     "voxels": ("zoo.codecs.voxels", "VoxelCodec"),
+    "wave": ("zoo.codecs.waves", "WaveCodec"),
     "char": ("zoo.codecs.text", "CharCodec"),
     "byte": ("zoo.codecs.text", "ByteCodec"),
     "performance": ("zoo.codecs.performance", "Performance"),

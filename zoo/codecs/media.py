@@ -21,9 +21,9 @@ SEPARATOR = "\n\n{line}\n\n".format(line="-" * 80)  # between samples of text
 def write_samples(codec: Any, arrays: Any, stem: Path, *, meta: dict[str, Any], audio: bool = False) -> list[Path]:
     """Writes samples of any model and returns the files: ``stem`` and a suffix each.
 
-    arrays: images float [n, H, W, C] in [-1, 1], volumes [n, D, H, W, C], points [n, 2], n sequences of tokens int [T],
-    or n rolls [T, 88]; the sequences may be of different lengths. Images become one grid, ``stem.png``, and so do
-    views of volumes, and points; texts one
+    arrays: images float [n, H, W, C] in [-1, 1], volumes [n, D, H, W, C], waves [n, T, 1], points [n, 2], n sequences
+    of tokens int [T], or n rolls [T, 88]; the sequences may be of different lengths. Images become one grid,
+    ``stem.png``, and so do views of volumes, and points; waves a WAV file each, and a picture of all; texts one
     ``stem.txt``, with ``stem.json`` beside it; pieces of music ``stem.mid``, or ``stem_0.mid`` and so on where there
     are several, and with ``audio`` a WAV file and a picture of the notes each.
 
@@ -39,6 +39,8 @@ def write_samples(codec: Any, arrays: Any, stem: Path, *, meta: dict[str, Any], 
             path = with_suffix(stem, ".png")
             write_png(grid(views(codec.decode(np.asarray(arrays)))), path, meta=meta)
             return [path]
+        case "audio":
+            return write_waves(codec, codec.decode(np.asarray(arrays)), stem, meta=meta)
         case "text":
             return write_texts([codec.decode(np.asarray(row)) for row in arrays], stem, meta=meta)
         case "music":
