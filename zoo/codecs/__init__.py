@@ -24,6 +24,7 @@ CODECS = {
     "performance": ("zoo.codecs.performance", "Performance"),
     "voices": ("zoo.codecs.voices", "VoiceGrid"),
     "roll": ("zoo.codecs.rolls", "PianoRoll"),
+    "drums": ("zoo.codecs.drums", "DrumGrid"),
 }
 
 _ELSEWHERE = {"Notes": "zoo.codecs.notes", "read_midi": "zoo.codecs.midi", "write_midi": "zoo.codecs.midi"}
