@@ -21,10 +21,14 @@ CODECS = {
     "points": ("zoo.codecs.points", "PointCodec"),
     "char": ("zoo.codecs.text", "CharCodec"),
     "byte": ("zoo.codecs.text", "ByteCodec"),
+    "bpe": ("zoo.codecs.bpe", "BpeCodec"),
     "performance": ("zoo.codecs.performance", "Performance"),
+    "remi": ("zoo.codecs.remi", "Remi"),
     "voices": ("zoo.codecs.voices", "VoiceGrid"),
     "roll": ("zoo.codecs.rolls", "PianoRoll"),
     "drums": ("zoo.codecs.drums", "DrumGrid"),
+    "tracks": ("zoo.codecs.tracks", "MultiTrack"),
+    "leadsheet": ("zoo.codecs.leadsheet", "LeadSheet"),
 }
 
 _ELSEWHERE = {"Notes": "zoo.codecs.notes", "read_midi": "zoo.codecs.midi", "write_midi": "zoo.codecs.midi"}
