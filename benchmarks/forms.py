@@ -6,7 +6,7 @@ each inside a loop, as training steps run (`benchmarks.contest`). On a GPU convo
 in bfloat16, as training does there.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date
 from functools import partial
@@ -27,7 +27,7 @@ from benchmarks.results import save
 from benchmarks.speed import wait_until_quiet
 from train.flags import compiler_options
 from zoo.errors import UserError
-from zoo.losses import gradient_penalty, squared_gradient_norm, token_nll, wide, zero_centred_penalty
+from zoo.losses import forward_over_reverse, token_nll, twice_reverse, wide
 from zoo.nn.attention import causal_attention
 from zoo.nn.batch_norm import batch_norm
 from zoo.nn.cells import gru_step
@@ -41,6 +41,7 @@ from zoo.nn.norm import layer_norm
 from zoo.nn.recurrence import lstm_scan, scan_cells
 
 Array = jax.Array
+Squares = Callable[[Callable[[Array], Array], Array], Array]
 Size = tuple[tuple[int, ...], ...] | Mapping[str, Any]
 """The shapes of a form's arrays; or a preset, a batch size, and fields of the model."""
 FULL, QUICK = Method(windows=7, seconds=0.3), Method(windows=3, seconds=0.14)
@@ -94,12 +95,18 @@ def head(nll: Callable[[Array, Array], Array], logits: Any) -> Callable[[Array, 
     )
 
 
-def on_data(penalty: Callable[..., Array]) -> Callable[..., Array]:
-    return lambda critic, real, fake: penalty(critic, real)
+def on_data(squares: Squares) -> Callable[..., Array]:
+    """R1 by |grad_x D(x)|^2."""
+    return lambda critic, real, fake: jnp.mean(squares(critic, real)) / 2
 
 
-def between(penalty: Callable[..., Array]) -> Callable[..., Array]:
-    return lambda critic, real, fake: penalty(critic, real, fake, jax.random.key(0))
+def between(squares: Squares) -> Callable[..., Array]:
+    """WGAN-GP's penalty by it, half way between data and samples."""
+
+    def penalty(critic: Callable[[Array], Array], real: Array, fake: Array) -> Array:
+        return jnp.mean(jnp.square(jnp.sqrt(jnp.maximum(squares(critic, (real + fake) / 2), 1e-12)) - 1))
+
+    return penalty
 
 
 def lstm(x: Array, kernel: Array, recurrent: Array, bias: Array) -> Array:
@@ -110,6 +117,22 @@ def lstm(x: Array, kernel: Array, recurrent: Array, bias: Array) -> Array:
 def gru(x: Array, kernel: Array, recurrent: Array, bias: Array, inside: Array) -> Array:
     start = plain.zero_state(x, recurrent.shape[0])[0]
     return scan_cells(gru_step, add_bias(rows_by_matrix(x, kernel), bias), recurrent, inside, start)[0]
+
+
+def penalty_forms() -> Iterator[Form]:
+    """Gradients of penalties: which form is the fast one depends on the platform, see `squared_gradient_norm`."""
+    reverse, forward = ("reverse over reverse", twice_reverse), ("forward over reverse", forward_over_reverse)
+    contests = {
+        "r1": lambda fast, plain: penalised(on_data(fast), on_data(plain)),
+        "gradient-penalty": lambda fast, plain: penalised(between(fast), between(plain)),
+        "path-length": path_length,
+    }
+    for platform, ((fast, quick), (slow, other)) in {"cpu": (reverse, forward), "gpu": (forward, reverse)}.items():
+        for name, contest in contests.items():
+            sizes: Any = {platform: PENALISED[platform][name]}
+            yield Form(
+                name=name, fast=fast, plain=slow, what="gradient of the penalty", contest=contest(quick, other), **sizes
+            )  # fmt: skip
 
 
 # -- the table ---------------------------------------------------------------------------------------------------------
@@ -123,6 +146,18 @@ LSTM = {
     "lstm-small": ((64, 32, 128), (128, 512), (128, 512), (512,)),
 }
 GRU = {"gru": ((256, 32, 256), (256, 768), (256, 768), (768,), (768,))}
+PENALISED: Mapping[str, Mapping[str, Mapping[str, Size]]] = {
+    "cpu": {
+        "r1": {"stylegan2": {**SMALL, "batch": 8}, "dcgan": {"preset": "dcgan", "critic_norm": "none", "batch": 64}},
+        "gradient-penalty": {"wgan-gp": {"preset": "wgan-gp", "width": 16, "batch": 16}},
+        "path-length": {"stylegan2": {**SMALL, "batch": 4}},
+    },
+    "gpu": {
+        "r1": {"stylegan2": {**STYLEGAN2, "batch": 32}},
+        "gradient-penalty": {"wgan-gp": {"preset": "wgan-gp", "batch": 64}},
+        "path-length": {"stylegan2": {**STYLEGAN2, "batch": 16}},
+    },
+}
 
 FORMS = (
     Form(
@@ -230,23 +265,7 @@ FORMS = (
         contest=with_tokens(head(token_nll, None), head(plain.token_nll, jnp.float32)),
         gpu={"gpt2": ((16384, 768), (50304, 768))},
     ),
-    Form(
-        name="r1", fast="forward mode over reverse", plain="reverse over reverse", what="gradient of the penalty",
-        contest=penalised(on_data(zero_centred_penalty), on_data(plain.zero_centred_penalty)),
-        cpu={"stylegan2": {**SMALL, "batch": 8}, "dcgan": {"preset": "dcgan", "critic_norm": "none", "batch": 64}},
-        gpu={"stylegan2": {**STYLEGAN2, "batch": 32}},
-    ),
-    Form(
-        name="gradient-penalty", fast="forward mode over reverse", plain="reverse over reverse",
-        what="gradient of the penalty", contest=penalised(between(gradient_penalty), between(plain.gradient_penalty)),
-        cpu={"wgan-gp": {"preset": "wgan-gp", "width": 16, "batch": 16}},
-        gpu={"wgan-gp": {"preset": "wgan-gp", "batch": 64}},
-    ),
-    Form(
-        name="path-length", fast="forward mode over reverse", plain="reverse over reverse",
-        what="gradient of the penalty", contest=path_length(squared_gradient_norm, plain.squared_gradient_norm),
-        cpu={"stylegan2": {**SMALL, "batch": 4}}, gpu={"stylegan2": {**STYLEGAN2, "batch": 16}},
-    ),
+    *penalty_forms(),
     Form(
         name="lstm", fast="one product a step, all others at once", plain="eight products a step, four gates apart",
         contest=arrays(lstm, plain.lstm_by_gates), cpu=LSTM, gpu=LSTM,

@@ -21,7 +21,7 @@ class Method:
     pairs: int = 3
     windows: int = 3
     seconds: float = 2.0
-    patience: float = 45.0
+    patience: float = 35.0
     """Seconds after which no third pair of processes is begun."""
     trial: float = 1.0
     """Seconds in which a mode of PyTorch shows how quick it is, twice."""

@@ -3,8 +3,6 @@
 They are what `benchmarks.forms` times the fast forms against. Shapes and meanings are those of their namesakes.
 """
 
-from collections.abc import Callable
-
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -109,22 +107,6 @@ def causal_attention(q: Array, k: Array, v: Array) -> Array:
 def token_nll(logits: Array, tokens: Array) -> Array:
     chosen = jnp.take_along_axis(jax.nn.log_softmax(wide(logits), axis=-1), tokens[..., None], axis=-1)
     return -chosen[..., 0]
-
-
-def squared_gradient_norm(critic: Callable[[Array], Array], x: Array) -> Array:
-    """Its gradient in the critic's parameters is reverse mode over reverse mode."""
-    gradient = jax.grad(lambda x: jnp.sum(critic(x)))(x)
-    return jnp.sum(jnp.square(wide(gradient)), axis=tuple(range(1, x.ndim)))
-
-
-def zero_centred_penalty(critic: Callable[[Array], Array], x: Array) -> Array:
-    return jnp.mean(squared_gradient_norm(critic, x)) / 2
-
-
-def gradient_penalty(critic: Callable[[Array], Array], real: Array, fake: Array, key: Array) -> Array:
-    share = jax.random.uniform(key, (real.shape[0],) + (1,) * (real.ndim - 1), real.dtype)
-    squared = squared_gradient_norm(critic, share * real + (1 - share) * fake)
-    return jnp.mean(jnp.square(jnp.sqrt(jnp.maximum(squared, 1e-12)) - 1))
 
 
 # -- recurrence: x [T, B, D], kernel [D, gates H], recurrent [H, gates H], bias [gates H] -> hidden [T, B, H] ----------

@@ -5,12 +5,14 @@ data and on samples; adversarial losses and penalties are means over the batch.
 """
 
 from collections.abc import Callable
+from functools import partial
 from types import MappingProxyType
 from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax import lax
 from jax.nn import relu, softplus
 
 Array = jax.Array
@@ -105,16 +107,29 @@ ADVERSARIAL = MappingProxyType(
 
 def squared_gradient_norm(critic: Callable[[Array], Array], x: Array) -> Array:
     """|grad_x D(x)|^2 of each example, [B]; ``critic`` maps x [B, ...] to logits [B] and keeps the examples apart.
+    Its gradient in the critic's parameters is exact; nothing flows into x.
 
-    Forward over reverse: with v = grad_x D(x) held fixed, D's derivative along v is |v|^2, and its gradient in the
-    critic's parameters is half that of the norm. So the parameters are reached through one forward-mode pass instead of
-    a second reverse pass: about three times as fast. The value and the first gradient in the parameters are exact;
-    higher ones are not, and nothing flows into x.
+    On CPUs by reverse mode over reverse mode: 6 times the work of D against 8, and the packed convolutions go through
+    it well. Elsewhere by forward over reverse, which asks for no gradient of a gradient of a convolution, and keeps
+    less in memory; whoever wants derivatives of a higher order needs the other.
     """
-    x = jax.lax.stop_gradient(x)
-    v = jax.lax.stop_gradient(jax.grad(lambda x: jnp.sum(critic(x)))(x))
+    x = lax.stop_gradient(x)
+    return lax.platform_dependent(x, cpu=partial(twice_reverse, critic), default=partial(forward_over_reverse, critic))
+
+
+def twice_reverse(critic: Callable[[Array], Array], x: Array) -> Array:
+    """`squared_gradient_norm` as it is written."""
+    v = wide(jax.grad(lambda x: jnp.sum(critic(x)))(x))
+    return jnp.sum(jnp.square(v), axis=tuple(range(1, v.ndim)))
+
+
+def forward_over_reverse(critic: Callable[[Array], Array], x: Array) -> Array:
+    """The same: with v = grad_x D(x) held fixed, D's derivative along v is |v|^2, and its gradient in the critic's
+    parameters is half that of the norm. So they are reached through a pass of forward mode, and no gradient but the
+    first is right."""
+    v = lax.stop_gradient(jax.grad(lambda x: jnp.sum(critic(x)))(x))
     along = wide(jax.jvp(critic, (x,), (v,))[1])
-    return 2 * along - jax.lax.stop_gradient(along)
+    return 2 * along - lax.stop_gradient(along)
 
 
 def zero_centred_penalty(critic: Callable[[Array], Array], x: Array) -> Array:

@@ -80,7 +80,22 @@ def slopes(*penalties):
     return jax.jit(lambda k: [jax.value_and_grad(penalty)(k) for penalty in penalties])(KERNEL)
 
 
-def test_zero_centred_penalty_is_reverse_over_reverse():
+@pytest.mark.parametrize("form", [losses.squared_gradient_norm, losses.twice_reverse, losses.forward_over_reverse])
+def test_every_form_of_the_squared_norm_is_reverse_over_reverse(form):
+    weight = jnp.float32([0.5, -1.0, 2.0])  # of the examples: the first gradient is theirs one by one
+    ours, plain = slopes(
+        lambda k: jnp.sum(weight * jnp.sqrt(form(small_critic(k), images(0)))),
+        lambda k: jnp.sum(weight * jnp.sqrt(gradient_norm(k, images(0)))),
+    )
+    jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-6), ours, plain)
+
+
+def test_nothing_flows_into_the_points_of_a_penalty():
+    at = jax.grad(lambda x: jnp.sum(losses.squared_gradient_norm(small_critic(KERNEL), x)))(images(0))
+    assert not np.any(at)
+
+
+def test_zero_centred_penalty_is_half_the_squared_norm():
     ours, plain = slopes(
         lambda k: losses.zero_centred_penalty(small_critic(k), images(0)),
         lambda k: jnp.mean(gradient_norm(k, images(0))) / 2,
