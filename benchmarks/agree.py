@@ -11,7 +11,8 @@ import torch
 
 from benchmarks.draws import draws_of
 from benchmarks.theirs import TWINS, batch_of, tensor_of
-from benchmarks.workloads import Workload, random_examples
+from benchmarks.workloads import Workload, fresh, random_examples
+from train.flags import compiler_options
 from zoo.errors import UserError
 from zoo.model import Phase
 
@@ -29,7 +30,7 @@ class Question:
     def __init__(self, preset: str, model: Any, *, batch: int = 4, seed: int = 0, shake: float = 0.0):
         self.model = dataclasses.replace(model, **{name: 0.0 for name in vars(model) if name.endswith("dropout")})
         self.twin, self.preset, self.batch = TWINS[preset], preset, batch
-        params, extra = jax.device_get(jax.jit(self.model.init)(jax.random.key(seed)))
+        params, extra = jax.device_get(fresh(self.model, seed))
         dtype = np.dtype(model.dtype)
         self.params, self.extra = as_floats(shaken(params, shake), dtype), as_floats(extra, dtype)
         self.tables = as_floats(random_examples(self.model, batch, seed), dtype)
@@ -43,7 +44,9 @@ class Question:
         loss = lambda mine: phase.loss(
             {**self.params, player: mine}, self.extra, self.tables, self.key, jnp.zeros((), jnp.int32)
         )
-        (value, _), gradient = jax.jit(jax.value_and_grad(loss, has_aux=True))(self.params[player])
+        once = compiler_options(jax.default_backend(), once=True)
+        slope = jax.jit(jax.value_and_grad(loss, has_aux=True), compiler_options=once)
+        (value, _), gradient = slope(self.params[player])
         # A twin is linear in the weights it is made of: made of our gradient, it holds it in PyTorch's layout.
         leaves = self.weights(self.made({**self.params, player: jax.device_get(gradient)}), player)
         return np.array([float(value)]), flat([leaf.detach() for leaf in leaves])

@@ -19,7 +19,7 @@ from jax import lax
 
 from benchmarks.peers import Session
 from benchmarks.speed import undisturbed
-from benchmarks.workloads import random_examples
+from benchmarks.workloads import fresh, random_examples
 from train.optim import Optim, build
 from train.step import Learner, init_state, train_step
 from zoo.catalog import create
@@ -86,17 +86,12 @@ def created(size: Mapping[str, Any], dtype: str) -> tuple[Any, int]:
     return create(preset, **fields, dtype=dtype), batch
 
 
-def started(model: Any) -> tuple[Any, Any]:
-    """Parameters and ``extra``."""
-    return jax.jit(model.init)(jax.random.key(KEY))
-
-
 def penalised(fast: Callable[..., Array], plain: Callable[..., Array]) -> Callable[[Any, str], Contest]:
     """Penalties (critic, real, fake) -> [], whose gradient in the critic's parameters is wanted."""
 
     def contest(size: Any, dtype: str) -> Contest:
         model, batch = created(size, dtype)
-        params, extra = started(model)
+        params, extra = fresh(model)
 
         def side(penalty: Callable[..., Array]) -> Callable[..., Array]:
             def value(mine: Any, *examples: Array) -> Array:
@@ -116,7 +111,7 @@ def path_length(fast: Callable[..., Array], plain: Callable[..., Array]) -> Call
 
     def contest(size: Any, dtype: str) -> Contest:
         model, batch = created(size, dtype)
-        params, _ = started(model)
+        params, _ = fresh(model)
         styles = batch, style_count(model.image_size), model.latent_size
 
         def side(squares: Callable[..., Array]) -> Callable[..., Array]:

@@ -9,7 +9,7 @@ from typing import Any
 
 import jax
 
-from benchmarks.workloads import Suite, Workload, example
+from benchmarks.workloads import Suite, Workload, example, fresh
 from train.config import default_config
 from train.data.source import Source
 from train.engine import Engine
@@ -61,7 +61,7 @@ class Sampling:
     def __init__(self, workload: Workload, suite: Suite, dispatch: int = 1, *, folder: Path | None = None):
         model = workload.model(suite)
         self.units, self.at = workload.units, 0
-        self.params, self.extra = jax.jit(model.init)(jax.random.key(0))
+        self.params, self.extra = fresh(model)
         self.draw: Any = jax.jit(sampler(workload, model))
 
     def turn(self) -> None:

@@ -23,8 +23,12 @@ class Method:
     seconds: float = 2.0
     patience: float = 35.0
     """Seconds after which no third pair of processes is begun."""
+    warm: int = 10
+    """Turns before anything is timed."""
     trial: float = 1.0
     """Seconds in which a mode of PyTorch shows how quick it is, twice."""
+    trial_warm: int = 3
+    """Turns before that."""
     many: int = 50
     """Steps of the rows with many steps in one dispatch."""
 
@@ -61,12 +65,12 @@ class Session:
             self.ceilings[dtype] = json.loads(alone("benchmarks.ceilings", dtype, **environment))
         return self.ceilings[dtype]
 
-    def asked(self, workload: Any, side: str, dispatch: int = 1) -> dict[str, Any]:
+    def asked(self, workload: Any, side: str, dispatch: int = 1, *, warm: int | None = None) -> dict[str, Any]:
         """What a worker is asked. On a CPU both sides may use every core that this process may."""
         threads = len(os.sched_getaffinity(0)) if self.suite == "cpu" else None
         return {
             "row": workload.name, "suite": self.suite, "side": side, "dispatch": dispatch, "threads": threads,
-            "folder": str(self.folder),
+            "warm": warm or self.method.warm, "folder": str(self.folder),
         }  # fmt: skip
 
 
@@ -158,7 +162,8 @@ def trial(session: Session, workload: Any, modes: list[str]) -> dict[str, float 
     """The same of modes that compile at the same time."""
     found: dict[str, float | str] = {}
     try:
-        with workers(*((session.asked(workload, mode), None) for mode in modes)) as these:
+        asked = [session.asked(workload, mode, warm=session.method.trial_warm) for mode in modes]
+        with workers(*((one, None) for one in asked)) as these:
             for one in these:
                 one.tell("warm")
             for mode, one in zip(modes, these, strict=True):

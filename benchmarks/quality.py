@@ -14,13 +14,20 @@ from typing import Any
 from benchmarks.machine import device, versions
 from zoo.errors import UserError
 
+# row -> the module whose ``ROWS`` has it
 ROWS = {
     "shakespeare-small": "benchmarks.rows.shakespeare_small",
-    "jsb-lstm": "benchmarks.rows.jsb_lstm",
+    **dict.fromkeys(
+        (
+            "jsb-lstm", "jsb-gru", "jsb-nade", "nottingham-lstm", "nottingham-gru", "musedata-lstm", "piano-midi-lstm",
+        ),
+        "benchmarks.rows.rolls",
+    ),
     "mnist-vae": "benchmarks.rows.mnist_vae",
-    "ring": "benchmarks.rows.ring",
-    "grid": "benchmarks.rows.grid",
-}
+    "mnist-iwae": "benchmarks.rows.mnist_vae",
+    "ring": "benchmarks.rows.mixtures",
+    "grid": "benchmarks.rows.mixtures",
+}  # fmt: skip
 
 Run = dict[str, Any]
 """What one training gave: a number for each of the row's metrics, and whatever else should be kept."""
@@ -30,7 +37,7 @@ Means = Mapping[str, Mapping[str, float]]
 
 @dataclass(frozen=True, kw_only=True)
 class Row:
-    """What a row's module calls ``ROW``. Its docstring is the protocol."""
+    """A row; the docstring of its module is the protocol."""
 
     metrics: Mapping[str, str]
     """name -> what it is, and its unit."""
@@ -52,7 +59,7 @@ def of_one(measure: Callable[[Path, int, str], Run]) -> Callable[[Path, Sequence
 
 
 def load(name: str) -> Row:
-    return importlib.import_module(ROWS[name]).ROW
+    return importlib.import_module(ROWS[name]).ROWS[name]
 
 
 def run_row(

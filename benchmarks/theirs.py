@@ -22,7 +22,7 @@ from benchmarks.twins.stylegan2 import StyleGAN2
 from benchmarks.twins.vae import VAE
 from benchmarks.twins.vqvae import VQVAE
 from benchmarks.twins.wgan import WGAN
-from benchmarks.workloads import Suite, Workload
+from benchmarks.workloads import Suite, Workload, fresh
 from train.config import default_config
 from train.optim import Optim, for_player
 
@@ -70,7 +70,7 @@ def forms(workload: Workload) -> tuple[str, ...]:
 def twin_of(workload: Workload, suite: Suite, forms: list[str], weights: tuple[Any, Any] | None = None) -> Any:
     """The twin in these forms, with these (params, extra) or with fresh ones of our model."""
     model = workload.model(suite)
-    params, extra = jax.device_get(weights or jax.jit(model.init)(jax.random.key(0)))
+    params, extra = jax.device_get(weights or fresh(model))
     return TWINS[workload.preset](model, params, extra, **dict.fromkeys(forms, True))
 
 

@@ -1,6 +1,7 @@
 """A fresh process that times one side of one row, a window at a time, whenever it is told to.
 
-``python -m benchmarks.worker QUESTION``: a JSON object with row, suite, side, dispatch, threads and folder.
+``python -m benchmarks.worker QUESTION``: a JSON object with row, suite, side, dispatch, warm (turns before anything is
+timed), threads and folder.
 
 The side is "jax", or a mode of PyTorch; the folder has the files of rows that read some. It prints one JSON line when
 its libraries are imported, one more when it has read ``warm`` and is, then one for each line ``SECONDS`` that it reads,
@@ -16,8 +17,7 @@ from typing import Any
 
 from benchmarks.machine import facts, peak_memory
 
-WARM = 10  # turns before anything is timed, but for those that take longer than PATIENCE together
-PATIENCE = 10.0
+PATIENCE = 10.0  # seconds of warm turns, after which there are no more
 
 
 def main() -> None:
@@ -66,7 +66,7 @@ def warm(prepare: Any, asked: dict[str, Any]) -> tuple[Any, dict[str, float]]:
     folder = asked.get("folder")
     side = prepare(find(asked["row"], asked["suite"]), asked["suite"], how, folder=folder and Path(folder))
     first, began = timed(side), time.perf_counter()
-    for _ in range(WARM - 1):
+    for _ in range(asked["warm"] - 1):
         turn = timed(side)
         if time.perf_counter() - began > PATIENCE:
             break

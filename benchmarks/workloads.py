@@ -11,6 +11,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from train.flags import compiler_options
 from zoo.catalog import create
 
 Suite = Literal["cpu", "gpu"]
@@ -78,6 +79,12 @@ class Workload:
             shape = (PICTURES, *model.batch_spec(1)["image"].shape[1:])
             np.save(file, np.random.default_rng(0).integers(0, 256, shape, np.uint8))
         return np.load(file, mmap_mode="r")
+
+
+def fresh(model: Any, seed: int = 0) -> tuple[Any, Any]:
+    """(params, extra) of a model, compiled for this one time."""
+    once = compiler_options(jax.default_backend(), once=True)
+    return jax.jit(model.init, compiler_options=once)(jax.random.key(seed))
 
 
 def missing(*packages: str) -> list[str]:

@@ -1,6 +1,7 @@
 """What the compiler is told, by device and version: options that belong to one ``jit`` and not to the whole process."""
 
 import functools
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
@@ -22,7 +23,7 @@ class Option:
     kind: str = ""
     """A part of the names of the devices that it is for: "H100"; every one has the empty part."""
     gains: Mapping[str, float]
-    """How many times as fast it makes a row of ``python -m benchmarks forms``."""
+    """How many times as fast it makes something: a row of ``python -m benchmarks forms``, unless that is said."""
     measured: str
     """Where that was."""
 
@@ -37,18 +38,30 @@ EIGEN = Option(
     measured="2 cores of an AMD EPYC (AVX-512), jaxlib 0.10.2",
 )
 
+# Most of what a start takes is the compiler, at work on random numbers that are drawn once.
+SOON = Option(
+    name="xla_backend_optimization_level",
+    value="1",
+    since=(0, 10),
+    gains={"compiling dcgan-64's init": 4.2, "compiling stylegan2-64's init": 1.5},
+    measured="2 cores of an AMD EPYC (AVX-512), jaxlib 0.10.2",
+)
+
 # platform -> options
 OPTIONS: Mapping[str, tuple[Option, ...]] = MappingProxyType({"cpu": (EIGEN,)})
+ONCE: Mapping[str, tuple[Option, ...]] = MappingProxyType({"cpu": (SOON,)})
 
 
 @functools.cache
-def compiler_options(platform: str) -> dict[str, str]:
+def compiler_options(platform: str, *, once: bool = False) -> dict[str, str]:
     """The options of ``OPTIONS`` that are for this device and that this jaxlib knows, for ``jax.jit(...,
-    compiler_options=...)``."""
+    compiler_options=...)``; with ``once``, those of ``ONCE``, for a program that will run a single time. What the user
+    says in XLA_FLAGS stands."""
     return {
         option.name: option.value
-        for option in OPTIONS.get(platform, ())
-        if meant(option, jax.local_devices(backend=platform)[0].device_kind)
+        for option in (ONCE if once else OPTIONS).get(platform, ())
+        if option.name not in os.environ.get("XLA_FLAGS", "")
+        and meant(option, jax.local_devices(backend=platform)[0].device_kind)
         and known(platform, option.name, option.value)
     }
 

@@ -38,6 +38,10 @@ class Placement:
     def devices(self) -> int:
         return self.mesh.size
 
+    @property
+    def platform(self) -> str:
+        return self.mesh.devices.flat[0].platform
+
     def check_batch(self, batch_size: int, accumulate: int = 1) -> None:
         """The batch is split over the devices, and what each device has over the micro-batches."""
         parts = self.devices * accumulate
@@ -103,10 +107,11 @@ def put_global(leaf: Any, sharding: NamedSharding) -> jax.Array:
 
 def compile_init(placement: Placement, make: Callable[..., State], *arguments: Any) -> State:
     """``make(*arguments)`` with every leaf made where it will live: none is ever held in the wrong place."""
+    once = compiler_options(placement.platform, once=True)
     if placement.mode == "pmap":
-        return replicas(jax.jit(make)(*arguments))
+        return replicas(jax.jit(make, compiler_options=once)(*arguments))
     shardings = placement.state_shardings(jax.eval_shape(make, *arguments))
-    return jax.jit(make, out_shardings=shardings)(*arguments)
+    return jax.jit(make, out_shardings=shardings, compiler_options=once)(*arguments)
 
 
 def compile_dispatch(placement: Placement, step: Callable[..., Any]) -> Callable[..., Any]:
@@ -122,9 +127,7 @@ def compile_dispatch(placement: Placement, step: Callable[..., Any]) -> Callable
 
         return jax.pmap(replica, axis_name=AXIS, donate_argnums=0)
 
-    platform = placement.mesh.devices.flat[0].platform
-
-    @functools.partial(jax.jit, donate_argnums=0, compiler_options=compiler_options(platform))
+    @functools.partial(jax.jit, donate_argnums=0, compiler_options=compiler_options(placement.platform))
     def compiled(state: State, tables: Any, inputs: Any):
         state, report = step(state, tables, inputs)
         state = jax.lax.with_sharding_constraint(state, placement.state_shardings(state))

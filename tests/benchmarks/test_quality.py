@@ -24,11 +24,12 @@ def row(monkeypatch):
             yield {"loss": {"old": 5.0, "new": 3.0}[arm] + seed, "steps": 7}
 
     module = types.ModuleType("made_up")
-    module.ROW = Row(
+    row = Row(
         metrics={"loss": "test loss, nats"}, published={"old": {"loss": 5.5}, "new": {}}, source="a paper",
         measure=measure, budgets={"cpu": "a tenth of the steps"},
         verdict=lambda means: f"new is lower: {means['new']['loss'] < means['old']['loss']}",
     )  # fmt: skip
+    module.ROWS = {"made-up": row}
     monkeypatch.setitem(sys.modules, "made_up", module)
     monkeypatch.setitem(ROWS, "made-up", "made_up")
     return asked

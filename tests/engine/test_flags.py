@@ -24,6 +24,16 @@ def test_options_that_a_version_does_not_know_are_left_out(monkeypatch):
     assert flags.compiler_options("tpu") == {}
 
 
+def test_what_the_user_says_in_xla_flags_stands(monkeypatch):
+    monkeypatch.delenv("XLA_FLAGS", raising=False)
+    flags.compiler_options.cache_clear()
+    assert flags.compiler_options("cpu", once=True) == {flags.SOON.name: flags.SOON.value}
+    assert flags.SOON.name not in flags.compiler_options("cpu")
+    monkeypatch.setenv("XLA_FLAGS", f"--{flags.SOON.name}=3")
+    flags.compiler_options.cache_clear()
+    assert flags.compiler_options("cpu", once=True) == {} and flags.EIGEN.name in flags.compiler_options("cpu")
+
+
 def test_an_option_is_for_some_versions_and_devices():
     option = replace(flags.EIGEN, since=(0, 10), until=(0, 12), kind="H100")
     meant = lambda kind, *version: flags.meant(option, kind, version)

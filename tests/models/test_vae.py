@@ -12,7 +12,7 @@ from tiny import initialised, jitted, random_like
 
 from zoo.errors import UserError
 from zoo.losses import bernoulli_nll, gaussian_kl, maximum_mean_discrepancy
-from zoo.vae.vae import PRIOR, SIGMA_PACE, VAE
+from zoo.vae.vae import LATENT, PRIOR, SIGMA_PACE, VAE
 
 KEY = jax.random.key(0)
 TINY = {
@@ -58,7 +58,7 @@ def test_conv_takes_any_power_of_two(size):
 @pytest.mark.parametrize(
     "fields",
     [{"network": "conv", "image_size": 28}, {"network": "unet"}, {"likelihood": "laplace"},
-     {"binarize": True, "likelihood": "gaussian"}],
+     {"binarize": True, "likelihood": "gaussian"}, {"draws": 0}, {"draws": 5, "beta": 4.0}, {"draws": 5, "mmd": 1.0}],
 )  # fmt: skip
 def test_bad_fields_are_errors_of_one_line(fields):
     with pytest.raises(UserError) as error:
@@ -280,3 +280,31 @@ def test_float64_parameters_give_float64_results(name):
         double = slopes(model)(params, batch_of(model, dtype=jnp.float64))
         assert {leaf.dtype for leaf in jax.tree.leaves(double)} == {np.dtype("float64")}
     jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, atol=1e-4, rtol=1e-3), single, double)
+
+
+def test_several_draws_are_the_importance_weighted_bound():
+    """Of the same draws as its formula: log mean of the weights, each from densities written out."""
+    model = replace(TINY["bernoulli"], draws=5)
+    params, extra = started(model)
+    batch = batch_of(model)
+    loss, (_, metrics) = jitted(model, "loss")(params, extra, batch, KEY, jnp.int32(0))
+    x = (batch["image"] + 1) / 2
+    mean, log_variance = (np.asarray(one, np.float64) for one in model._posterior(params, x))
+    noise = np.asarray(jax.random.normal(jax.random.fold_in(KEY, LATENT), (5, 4, 3)), np.float64)
+    z = mean + np.exp(log_variance / 2) * noise
+    log_q = -0.5 * (noise**2 + log_variance + np.log(2 * np.pi)).sum(-1)
+    log_prior = -0.5 * (z**2 + np.log(2 * np.pi)).sum(-1)
+    nll = np.stack([model._nll(params, jnp.float32(one), x) for one in z])
+    want = -(jax.nn.logsumexp(log_prior - nll - log_q, axis=0) - np.log(5)).mean()
+    assert float(loss) == pytest.approx(float(want), rel=1e-4) and metrics == {}
+    one = jitted(replace(model, draws=1), "loss")(params, extra, batch, KEY, jnp.int32(0))[0]
+    assert abs(float(one - loss)) > 1e-2
+
+
+def test_a_bound_by_more_draws_is_tighter():
+    model = TINY["bernoulli"]
+    params, extra = started(model)
+    batch = batch_of(model, size=64)
+    few, many = (float(jitted(replace(model, draws=k), "loss")(params, extra, batch, KEY, 0)[0]) for k in (2, 64))
+    nll = -float(jnp.mean(model.log_likelihood(params, extra, batch, KEY, samples=500)))
+    assert nll < many < few

@@ -53,6 +53,9 @@ class VAE:
     mmd: float | None = None
     """Weight of the maximum mean discrepancy between latents and N(0, I): alpha + lambda - 1 of InfoVAE (Zhao et al.
     2017, arXiv:1706.02262, equation 6). None is none."""
+    draws: int = 1
+    """Latents drawn for each picture; more than one train it as an importance weighted autoencoder (Burda et al. 2016,
+    arXiv:1509.00519, equation 8), whose bound is tighter."""
     flow: int = 0
     """Couplings between z and N(0, I): a learnt prior (see ``zoo.vae.flow``). What goes in and out of the model as a
     latent is on the normal's side."""
@@ -68,6 +71,10 @@ class VAE:
             raise UserError(f"image_size is {self.image_size}; a conv vae draws 16, 32, 64, 128 or 256 pixels a side")
         if self.binarize and self.likelihood != "bernoulli":
             raise UserError("binarize draws black and white pixels: it needs likelihood 'bernoulli'")
+        if self.draws < 1:
+            raise UserError(f"draws is {self.draws}; a vae draws at least one latent a picture")
+        if self.draws > 1 and (self.beta, self.capacity, self.anneal, self.mmd) != (1, None, 0, None):
+            raise UserError("several draws bound the likelihood: with them beta is 1, without capacity, anneal and mmd")
 
     @property
     def phases(self) -> tuple[Phase, ...]:
@@ -109,7 +116,10 @@ class VAE:
     def loss(
         self, params: Params, extra: Extra, batch: Batch, key: Array, step: Array
     ) -> tuple[Array, tuple[Extra, Metrics]]:
-        """The mean negative (beta-)ELBO; metrics: its two parts, in nats a picture."""
+        """The mean negative (beta-)ELBO; metrics: its two parts, in nats a picture. With several ``draws``, the mean
+        negative bound by all of them, and nothing else."""
+        if self.draws > 1:
+            return -jnp.mean(self._tighter_bound(params, batch["image"], key)), (extra, {})
         nll, kl, latent = self._terms(params, batch["image"], key)
         nll, kl = jnp.mean(nll), jnp.mean(kl)
         risen = jnp.minimum(step / self.anneal, 1) if self.anneal else 1.0
@@ -136,17 +146,10 @@ class VAE:
         """
         del extra
         x = self._target(batch["image"], jax.random.fold_in(key, PIXELS))
-        mean, log_variance = self._posterior(params, x)
-
-        def log_weight(key: Array) -> Array:
-            noise = jax.random.normal(key, mean.shape, jnp.float32)
-            z = mean + jnp.exp(log_variance / 2) * noise
-            latent, log_determinant = self._flow(params, z)
-            prior_over_posterior = jnp.sum(jnp.square(noise) - jnp.square(latent) + log_variance, axis=-1) / 2
-            return prior_over_posterior + log_determinant - self._nll(params, z, x)
-
+        posterior = self._posterior(params, x)
         keys = jax.random.split(jax.random.fold_in(key, LATENT), samples)
-        return jax.nn.logsumexp(jax.lax.map(log_weight, keys), axis=0) - math.log(samples)
+        log_weights = jax.lax.map(lambda key: self._log_weights(params, x, posterior, key, draws=1)[0], keys)
+        return jax.nn.logsumexp(log_weights, axis=0) - math.log(samples)
 
     def latents(self, key: Array, n: int) -> Array:
         """[n, Z] from N(0, I); float32 in any precision, so that a key means the same picture."""
@@ -180,6 +183,25 @@ class VAE:
         latent, log_determinant = self._flow(params, z)
         kl = jnp.sum(jnp.square(latent) - 1 - log_variance, axis=-1) / 2 - log_determinant  # q's entropy is exact
         return self._nll(params, z, x), kl, latent
+
+    def _tighter_bound(self, params: Params, image: Array, key: Array) -> Array:
+        """log mean_k p(x, z_k) / q(z_k | x) of each picture over the ``draws``, [B]."""
+        x = self._target(image, jax.random.fold_in(key, PIXELS))
+        own = jax.random.fold_in(key, LATENT)
+        log_weights = self._log_weights(params, x, self._posterior(params, x), own, draws=self.draws)
+        return jax.nn.logsumexp(log_weights, axis=0) - math.log(self.draws)
+
+    def _log_weights(
+        self, params: Params, x: Array, posterior: tuple[Array, Array], key: Array, *, draws: int
+    ) -> Array:
+        """log p(x, z) / q(z | x) of draws from the posterior's mean and log variance, [draws, B]."""
+        mean, log_variance = posterior
+        noise = jax.random.normal(key, (draws, *mean.shape), jnp.float32)
+        z = (mean + jnp.exp(log_variance / 2) * noise).reshape(-1, mean.shape[-1])
+        latent, log_determinant = self._flow(params, z)
+        own = jnp.sum(jnp.square(noise) + log_variance, axis=-1) / 2  # -log q, but for a constant of log p(z) too
+        others = jnp.sum(jnp.square(latent), axis=-1) / 2 - log_determinant
+        return own - (others + self._nll(params, z, jnp.tile(x, (draws, 1, 1, 1)))).reshape(draws, -1)
 
     def _target(self, image: Array, key: Array) -> Array:
         """What is encoded and reconstructed: [-1, 1] as it is, or as probabilities, or as black and white pixels."""
