@@ -1,5 +1,7 @@
 """Notes, the form of music that every codec reads and writes, and what codecs need to know of time and keys."""
 
+from collections import Counter
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 
 import numpy as np
@@ -90,7 +92,11 @@ class Notes:
 
     def sorted(self) -> "Notes":
         """By start; then drums last, program, pitch, end, velocity: one order for one set of notes."""
-        return self.select(np.lexsort((self.velocity, self.end, self.pitch, self.program, self.drum, self.start)))
+        return self.select(self.order())
+
+    def order(self) -> np.ndarray:
+        """Positions [N] that put the notes in the order of ``sorted``."""
+        return np.lexsort((self.velocity, self.end, self.pitch, self.program, self.drum, self.start))
 
     def transpose(self, semitones: int) -> "Notes":
         """Moves what has a pitch; drums stay. CodecError where a note would leave 0..127."""
@@ -123,12 +129,14 @@ class Notes:
 
 @dataclass(frozen=True)
 class Report:
-    """What became of a piece's notes in a codec. notes = kept + dropped + merged.
+    """What became of a piece's notes in a codec, or of several pieces'. notes = kept + dropped + merged.
 
-    ``dropped``: notes that do not sound any more.    ``merged``: notes that sound as part of another one.
+    ``dropped``: notes that do not sound any more; ``causes``: (why, how many), as far as the codec tells.
+    ``merged``: notes that sound as part of another one.
     ``cut``: kept notes that end where they did not, because the same key or voice was wanted again.
-    ``time_error_ms``: the farthest that rounding moved an onset, or the end of a note that was not cut.
-    ``velocity_error``: the largest change, of 1..127.    ``programs_dropped``: instruments that are not told apart.
+    ``time_error_ms``: the farthest that rounding moved an onset, or the end of a note that was not cut;
+    ``mean_error_ms``: how far it moved them in the mean.    ``velocity_error``: the largest change, of 1..127.
+    ``repitched``: kept notes that sound at another pitch.    ``programs_dropped``: instruments that are not told apart.
     ``size``: tokens, or frames of a roll, that the piece takes.
     """
 
@@ -138,33 +146,64 @@ class Report:
     merged: int
     cut: int
     time_error_ms: float
+    mean_error_ms: float
     velocity_error: int
+    repitched: int
     programs_dropped: int
     size: int
+    causes: tuple[tuple[str, int], ...] = ()
 
     def __str__(self) -> str:
+        why = ", ".join(f"{count} {cause}" for cause, count in self.causes)
         return (
             f"{self.kept} of {self.notes} notes ({self.dropped} dropped, {self.merged} merged, {self.cut} cut), "
-            f"time within {self.time_error_ms:.1f} ms, velocity within {self.velocity_error}, "
-            f"{self.programs_dropped} programs dropped, size {self.size}"
+            f"time within {self.time_error_ms:.1f} ms (mean {self.mean_error_ms:.1f}), "
+            f"velocity within {self.velocity_error}, {self.repitched} at another pitch, "
+            f"{self.programs_dropped} programs dropped, size {self.size}" + (f"; dropped: {why}" if why else "")
         )
 
 
-def compare(notes: Notes, stay: np.ndarray, kept: Notes, *, cut: np.ndarray, dropped: int, size: int) -> Report:
+def compare(
+    notes: Notes, stay: np.ndarray, kept: Notes, *, cut: np.ndarray, dropped: int | Mapping[str, int], size: int
+) -> Report:
     """The report of a codec that made ``kept`` [M] from the notes at positions ``stay`` [M], ``cut`` [M] of them short;
-    of the others ``dropped`` are silent now and the rest merged."""
+    of the others ``dropped``, all in all or by cause, are silent now and the rest merged."""
     was = notes.select(stay)
-    late = np.abs(np.concatenate([kept.start - was.start, (kept.end - was.end)[~cut]]))
+    late = 1000 * np.abs(np.concatenate([kept.start - was.start, (kept.end - was.end)[~cut]]))
+    causes = {} if isinstance(dropped, int) else {why: count for why, count in dropped.items() if count}
+    silent = dropped if isinstance(dropped, int) else sum(dropped.values())
     return Report(
         notes=len(notes),
         kept=len(stay),
-        dropped=dropped,
-        merged=len(notes) - len(stay) - dropped,
+        dropped=silent,
+        merged=len(notes) - len(stay) - silent,
         cut=int(cut.sum()),
-        time_error_ms=float(1000 * late.max(initial=0)),
+        time_error_ms=float(late.max(initial=0)),
+        mean_error_ms=float(late.mean()) if len(late) else 0.0,
         velocity_error=int(np.abs(kept.velocity - was.velocity).max(initial=0)),
+        repitched=int(np.sum(kept.pitch != was.pitch)),
         programs_dropped=len(_instruments(notes) - _instruments(kept)),
         size=size,
+        causes=tuple(causes.items()),
+    )
+
+
+def together(reports: Iterable[Report]) -> Report:
+    """The report of several pieces: sums, the largest errors, the mean error of a kept note."""
+    reports = list(reports)
+    total = lambda name: sum(getattr(report, name) for report in reports)
+    most = lambda name: max((getattr(report, name) for report in reports), default=0)
+    causes: Counter[str] = Counter()
+    for report in reports:
+        causes.update(dict(report.causes))
+    counts = ("notes", "kept", "dropped", "merged", "cut", "repitched", "size")
+    return Report(
+        **{name: total(name) for name in counts},
+        time_error_ms=float(most("time_error_ms")),
+        mean_error_ms=sum(report.kept * report.mean_error_ms for report in reports) / max(total("kept"), 1),
+        velocity_error=most("velocity_error"),
+        programs_dropped=most("programs_dropped"),
+        causes=tuple(causes.items()),
     )
 
 

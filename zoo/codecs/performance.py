@@ -115,7 +115,7 @@ class Performance:
         notes = notes.sorted()
         pitch, on, off, loud, stay, cut = self._played(notes)
         kept = self._notes(pitch, on, off, loud, ordered=False)
-        dropped = int((notes.drum != self.drums).sum())
+        dropped = {"with a pitch" if self.drums else "drums": int((notes.drum != self.drums).sum())}
         return compare(notes, stay, kept, cut=cut, dropped=dropped, size=len(self.encode(notes)))
 
     def transpose(self, tokens: Array, semitones: int | Array) -> Array:

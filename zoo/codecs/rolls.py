@@ -62,7 +62,8 @@ class PianoRoll:
         stay, on, off, cut = self._played(notes)
         seconds = notes.seconds(np.stack([on, off]) / self.steps_per_quarter)  # in the piece's own tempo
         kept = self._notes(seconds, notes.pitch[stay], notes.tempo)
-        dropped = int((~self._playable(notes)).sum())
+        far = ~self._playable(notes) & ~notes.drum
+        dropped = {"drums": int(notes.drum.sum()), f"outside the {KEYS} keys": int(far.sum())}
         return compare(notes, stay, kept, cut=cut, dropped=dropped, size=int(off.max(initial=0)))
 
     def _playable(self, notes: Notes) -> np.ndarray:
@@ -71,18 +72,28 @@ class PianoRoll:
     def _played(self, notes: Notes) -> tuple[np.ndarray, ...]:
         """Position in ``notes``, onset step, end step, cut: of the notes that a roll tells apart [M]."""
         part = np.flatnonzero(self._playable(notes))
-        on, was = (steps[part] for steps in notes.steps(self.steps_per_quarter))
-        pitch = notes.pitch[part]
-        stay, off = strike(pitch, on, was)
-        pitch, on, was = pitch[stay], on[stay], was[stay]
-        key, following = np.append(pitch[1:], -1), np.append(on[1:], -1)
-        meets = (pitch == key) & (off == following)  # struck again at once
-        if self.restrike:
-            off = off - (meets & (off - on > 1))
-            meets &= off == following
-        head, last = np.ones(len(on), bool), np.ones(len(on), bool)  # of each run of notes that meet: one note
-        head[1:], last[:-1] = ~meets[:-1], ~meets[:-1]
-        return part[stay][head], on[head], off[last], off[last] != was[head]
+        on, off = (steps[part] for steps in notes.steps(self.steps_per_quarter))
+        stay, on, off, cut = told_apart(notes.pitch[part], on, off, restrike=self.restrike)
+        return part[stay], on, off, cut
 
     def _notes(self, seconds: np.ndarray, pitch: np.ndarray, tempo: Tempo) -> Notes:
         return Notes(seconds[0], seconds[1], pitch, np.array(VELOCITY), np.array(self.program), tempo=tempo)
+
+
+def told_apart(
+    key: np.ndarray, on: np.ndarray, was: np.ndarray, *, restrike: bool
+) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+    """What a roll shows of notes (key, onset and end step, int [N] each), on any keys: those that meet on a key are
+    one, unless the first gives up its last step to a ``restrike``.
+
+    Returns positions, onset steps, end steps [M] of what is shown, and whether it ends where its note did not.
+    """
+    stay, off = strike(key, on, was)
+    key, on, was = key[stay], on[stay], was[stay]
+    meets = (key == np.append(key[1:], -1)) & (off == np.append(on[1:], -1))  # struck again at once
+    if restrike:
+        off = off - (meets & (off - on > 1))
+        meets &= off == np.append(on[1:], -1)
+    head, last = np.ones(len(on), bool), np.ones(len(on), bool)  # of each run of notes that meet: one note
+    head[1:], last[:-1] = ~meets[:-1], ~meets[:-1]
+    return stay[head], on[head], off[last], off[last] != was[head]

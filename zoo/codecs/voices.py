@@ -88,8 +88,9 @@ class VoiceGrid:
         stay, voice, on, off, cut = self._sung(notes)
         seconds = notes.seconds(np.stack([on, off]) / self.steps_per_quarter)  # in the piece's own tempo
         kept = _sung_notes(seconds, notes.pitch[stay], voice, notes.tempo)
-        size = len(self.encode(notes))
-        return compare(notes, stay, kept, cut=cut, dropped=len(notes) - len(stay), size=size)
+        drums = int(notes.drum.sum())
+        dropped = {"drums": drums, f"more than {VOICES} at once": len(notes) - len(stay) - drums}
+        return compare(notes, stay, kept, cut=cut, dropped=dropped, size=len(self.encode(notes)))
 
     def to_grid(self, tokens: np.ndarray) -> np.ndarray:
         """Any integers [T] up to the first STOP -> grid int32 [S, 4] of pitches, REST and HOLD.
