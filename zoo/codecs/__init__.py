@@ -26,6 +26,7 @@ CODECS = {
     "chords": ("zoo.codecs.chords", "ChordWords"),
     "roll": ("zoo.codecs.rolls", "PianoRoll"),
     "strokes": ("zoo.codecs.strokes", "StrokeCodec"),
+    "drums": ("zoo.codecs.drums", "DrumGrid"),
 }
 
 _ELSEWHERE = {"Notes": "zoo.codecs.notes", "read_midi": "zoo.codecs.midi", "write_midi": "zoo.codecs.midi"}
