@@ -11,6 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from zoo.codecs import CodecError, Notes, from_config, read_midi, to_config
+from zoo.codecs.notes import together
 from zoo.codecs.performance import Performance
 from zoo.codecs.rolls import PianoRoll
 from zoo.codecs.voices import VoiceGrid
@@ -175,3 +176,13 @@ def test_real_piano(zoo_data):
         assert np.abs(CODEC.quantise(notes).start[-1] - notes.start[-1]) <= 0.005 + 1e-9
     drums = read_midi(next(iter(sorted(zoo_data.glob("groove_midi/**/*.mid")))))
     assert Performance(drums=True).report(drums).dropped == 0 and CODEC.report(drums).dropped == len(drums)
+
+
+def test_reports_add_up():
+    piece = Notes([0.0, 0.004, 1.0], [0.5, 0.5, 2.0], [60, 62, 36], [80] * 3, drum=[0, 0, 1])
+    one, other = CODEC.report(piece), PianoRoll().report(Notes([0.06], [1.0], [20]))
+    both = together([one, one, other])
+    assert (both.notes, both.kept, both.dropped, both.size) == (7, 4, 3, 2 * one.size)
+    assert dict(both.causes) == {"drums": 2, "outside the 88 keys": 1}
+    assert both.time_error_ms == one.time_error_ms == pytest.approx(4) and both.mean_error_ms == pytest.approx(1)
+    assert together([]).notes == 0 and "0 of 0 notes" in str(together([]))

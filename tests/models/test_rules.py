@@ -11,6 +11,7 @@ from tiny import initialised, random_like, tiny
 
 from zoo.codecs.notes import Notes
 from zoo.codecs.performance import Performance
+from zoo.codecs.remi import BAR, DURATION, POSITION, TEMPO, VELOCITY, Remi
 from zoo.codecs.rolls import PianoRoll
 from zoo.codecs.text import ByteCodec, CharCodec
 from zoo.codecs.voices import VoiceGrid
@@ -163,7 +164,7 @@ def test_music_stays_in_key():
 
 # ---- Grammars -------------------------------------------------------------------------------------------------------
 
-CODECS = [Performance(), Performance(steps_per_second=7, velocities=100), VoiceGrid()]
+CODECS = [Performance(), Performance(steps_per_second=7, velocities=100), Remi(), VoiceGrid()]
 
 
 def followed(rule, tokens):
@@ -196,9 +197,13 @@ def test_what_a_grammar_allows_is_what_the_codec_would_write(codec):
     """Draws from all that is allowed: every stream that has ended comes back from its music, token for token."""
     voices = isinstance(codec, VoiceGrid)
     logits = np.zeros(codec.vocabulary)
-    if not voices:
-        logits[128:256] = 6.0  # ends, so that streams come to theirs
-    logits[codec.stop] = 1.0 if voices else np.log((codec.steps_per_second + codec.velocities) / 10)
+    logits[codec.stop] = 1.0
+    match codec:
+        case Performance():
+            logits[128:256] = 6.0  # ends, so that streams come to theirs
+            logits[codec.stop] = np.log((codec.steps_per_second + codec.velocities) / 10)
+        case Remi():
+            logits[TEMPO:BAR] = -5.0  # or there would be little else
     playable = np.isin(np.arange(128), [60, 61, 64, 67])
     rule = dataclasses.replace(grammar(codec), playable=playable)
     rows = written(logits, [[codec.start]] * 24, 120, rule, sampler=Sampling(), stop=codec.stop)
@@ -236,6 +241,26 @@ def test_nothing_wrong_is_allowed():
         "silence at the end": [start, loud(9), on, shift(9), off, shift(9), stop],
         "start in the middle": [start, loud(9), start],
         "on after stop": [start, stop, on],
+    }
+    for name, stream in wrong.items():
+        assert followed(grammar(codec), stream).tolist() == [True] * (len(stream) - 1) + [False], name
+    codec, head = Remi(), [421, BAR, POSITION, TEMPO]
+    note = lambda pitch, length: [VELOCITY, pitch, DURATION + length - 1]
+    fine = [*head, *note(60, 4), *note(64, 1), POSITION + 2, *note(60, 9), BAR, BAR, POSITION, *note(60, 1), 422]
+    assert followed(grammar(codec), fine).all() and np.array_equal(codec.encode(codec.decode(np.array(fine))), fine)
+    wrong = {
+        "no tempo": [421, BAR, POSITION, VELOCITY],
+        "an empty bar before the tempo": [421, BAR, BAR],
+        "late in the first bar": [421, BAR, POSITION + 1],
+        "no note at the end": [*head, 422],
+        "the same tempo": [*head, POSITION + 1, TEMPO],
+        "the key is down": [*head, *note(60, 5), POSITION + 2, VELOCITY, 60],
+        "downwards": [*head, *note(60, 1), VELOCITY, 59],
+        "back": [*head, *note(60, 1), POSITION + 3, TEMPO + 1, POSITION + 3],
+        "a pitch without a velocity": [*head, 60],
+        "a pitch without a duration": [*head, VELOCITY, 60, POSITION + 2],
+        "nothing at a place": [*head, POSITION + 1, POSITION + 2],
+        "after stop": [421, 422, BAR],
     }
     for name, stream in wrong.items():
         assert followed(grammar(codec), stream).tolist() == [True] * (len(stream) - 1) + [False], name

@@ -44,7 +44,9 @@ def main(arguments: list[str] | None = None) -> int:
 
 def show(spec: str) -> None:
     """Prints what ``spec`` holds."""
+    from train.data.fidelity import fidelity
     from train.data.source import ENDLESS, open_source
+    from train.data.spec import parse
     from train.data.splits import SPLITS
     from zoo.codecs import to_config
 
@@ -65,6 +67,8 @@ def show(spec: str) -> None:
         print(f"  pieces    {len(lengths):,} in train, {lengths.sum():,} positions, at most {lengths.max():,} in one")
     print("  fields    " + ", ".join(f"{key} {value}" for key, value in train.fields.items()))
     print("  codec     " + ", ".join(f"{key} {value}" for key, value in codec.items()))
+    if found := fidelity(parse(spec), train.codec):
+        print(f"  keeps     of {found[1]} files {found[0]}")
     if train.labels:
         print("  classes   " + _short(", ".join(train.labels)))
     print(f"  kept in   {_memory(sum(x.nbytes for x in train.arrays.values()), on_disk=train.fetch is not None)}")

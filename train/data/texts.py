@@ -2,6 +2,7 @@
 
 import sysconfig
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -9,6 +10,7 @@ from train.data.sequences import TRAIN_SHARE, sequence_source
 from train.data.source import Source
 from train.data.spec import Spec
 from train.data.windows import Cut, narrow, window_table
+from zoo.codecs.errors import CodecError
 from zoo.codecs.text import ByteCodec, CharCodec
 from zoo.errors import UserError
 
@@ -20,10 +22,15 @@ MODULES = (
 
 
 def open_text(spec: Spec, split: str, *, image_size: int | None, length: int | None) -> Source:
-    """text:FILE?tokens=char|byte. ``char``: the file is UTF-8, the alphabet that of the whole file, and line ends are
-    newlines. ``byte`` takes any file as it is. The last tenth is both "valid" and "test"."""
-    spec.allow("tokens")
+    """text:FILE?tokens=char|byte, or text:FILE?bpe=DIR. ``char``: the file is UTF-8, the alphabet that of the whole
+    file, and line ends are newlines. ``byte`` takes any file as it is, and so does ``bpe``: GPT-2's byte pairs, whose
+    vocab.json and merges.txt (or tokenizer.json) are in DIR. The last tenth is both "valid" and "test"."""
+    spec.allow("tokens", "bpe")
     data = spec.file().read_bytes()
+    if "bpe" in spec.options:
+        pairs = _pairs(spec)
+        tokens = pairs.encode(data.decode("utf-8", "surrogateescape"))
+        return sequence_source(spec, pairs, {"train": [tokens]}, split=split, length=length)
     if spec.choice("tokens", ("char", "byte"), "char") == "byte":
         return sequence_source(
             spec, ByteCodec(), {"train": [np.frombuffer(data, np.uint8)]}, split=split, length=length
@@ -36,6 +43,17 @@ def open_text(spec: Spec, split: str, *, image_size: int | None, length: int | N
             "save the file as UTF-8 or add ?tokens=byte"
         ) from None
     return character_source(spec, {"train": [text.replace("\r\n", "\n").replace("\r", "\n")]}, split, length)
+
+
+def _pairs(spec: Spec) -> Any:
+    from zoo.codecs.bpe import BpeCodec
+
+    if "tokens" in spec.options:
+        raise UserError(f"{spec.text}: bpe says what the tokens are; leave tokens out")
+    try:
+        return BpeCodec.of(spec.options["bpe"])
+    except CodecError as error:
+        raise UserError(f"{spec.text}: {error}") from None
 
 
 def open_docs(spec: Spec, split: str, *, image_size: int | None, length: int | None) -> Source:

@@ -21,12 +21,16 @@ CODECS = {
     "points": ("zoo.codecs.points", "PointCodec"),
     "char": ("zoo.codecs.text", "CharCodec"),
     "byte": ("zoo.codecs.text", "ByteCodec"),
+    "bpe": ("zoo.codecs.bpe", "BpeCodec"),
     "performance": ("zoo.codecs.performance", "Performance"),
+    "remi": ("zoo.codecs.remi", "Remi"),
     "voices": ("zoo.codecs.voices", "VoiceGrid"),
     "chords": ("zoo.codecs.chords", "ChordWords"),
     "roll": ("zoo.codecs.rolls", "PianoRoll"),
     "strokes": ("zoo.codecs.strokes", "StrokeCodec"),
     "drums": ("zoo.codecs.drums", "DrumGrid"),
+    "tracks": ("zoo.codecs.tracks", "MultiTrack"),
+    "leadsheet": ("zoo.codecs.leadsheet", "LeadSheet"),
 }
 
 _ELSEWHERE = {"Notes": "zoo.codecs.notes", "read_midi": "zoo.codecs.midi", "write_midi": "zoo.codecs.midi"}

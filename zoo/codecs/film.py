@@ -6,6 +6,7 @@ CodecError, as in ``images``.
 
 import io
 from fractions import Fraction
+from itertools import count
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
@@ -23,7 +24,10 @@ SHARED = 4
 COLOURS = 255
 SAMPLE = 2**15  # pixels that a palette is chosen for
 SMALLEST = 128  # pixels: below it the frames of an MP4 are enlarged
-FILM_LIMIT = 2**31  # bytes of decoded frames
+FILM_LIMIT = 2**28  # bytes of decoded frames
+MAX_FRAMES = 2**15  # twenty minutes
+MAX_PIXELS = 2**24  # of a frame of a video, of which a decoder keeps up to seventeen
+_SIGNATURES = {"mov": (4, (b"ftyp", b"moov", b"mdat", b"wide", b"free", b"skip")), "matroska": (0, (b"\x1aE\xdf\xa3",))}
 
 
 class Film(NamedTuple):
@@ -113,26 +117,30 @@ def _read_gif(data: bytes) -> Film:
     note = image.info.get("comment", b"")
     note = from_json(note.decode("utf-8", "replace") if isinstance(note, bytes) else note)
     fps, frames, total = note.get("fps"), [], 0.0
-    for index in range(image.n_frames):
-        image.seek(index)
+    for index in count():
+        try:
+            image.seek(index)
+        except EOFError:
+            break
         seconds = image.info.get("duration", 0) / 1000 or 0.1  # what browsers take a missing one for
         total += seconds
         # Pillow writes a frame that equals the one before by showing that one for longer.
         times = max(1, round(seconds * fps)) if isinstance(fps, int | float) else 1
-        frame = np.asarray(image.convert("RGB"))
-        _check_size(len(frames) + times, frame.nbytes)
-        frames += [frame] * times
+        _check_size(len(frames) + times, 3 * image.width * image.height)
+        frames += [np.asarray(image.convert("RGB"))] * times
     return Film(np.stack(frames), float(fps or len(frames) / total), _meta(note))
 
 
 def _read_video(data: bytes) -> Film:
     import av
 
-    frames = []
-    with av.open(io.BytesIO(data), "r") as container:
+    # Told the form, the library tries no other: some are lists of files or addresses, which it would open.
+    form, frames, most = _form(data), [], {"max_pixels": str(MAX_PIXELS)}
+    with av.open(io.BytesIO(data), "r", format=form, options=most) as container:
         if not container.streams.video:
             raise CodecError("film", "holds no pictures")
         stream = container.streams.video[0]
+        stream.codec_context.options = most
         for frame in container.decode(stream):
             _check_size(len(frames) + 1, 3 * frame.width * frame.height)
             frames.append(frame.to_ndarray(format="rgb24"))
@@ -142,13 +150,25 @@ def _read_video(data: bytes) -> Film:
         return Film(np.stack(frames), float(stream.average_rate or note.get("fps", 0)), _meta(note))
 
 
+def _form(data: bytes) -> str:
+    """What the library calls the kind of file. CodecError for what is none of the few that hold films."""
+    if data[:4] == b"RIFF" and data[8:12] == b"AVI ":
+        return "avi"
+    for form, (at, words) in _SIGNATURES.items():
+        if data[at : at + 4] in words:
+            return form
+    raise CodecError("film", "not a GIF, an MP4, a WebM, a Matroska or an AVI file")
+
+
 def _meta(note: dict[str, Any]) -> dict[str, Any]:
     meta = note.get("zoo")
     return meta if isinstance(meta, dict) else {}
 
 
-def _check_size(count: int, size: int) -> None:
-    if count * size > FILM_LIMIT:
+def _check_size(frames: int, size: int) -> None:
+    if frames > MAX_FRAMES:
+        raise CodecError("film", f"more than {MAX_FRAMES:,} frames")
+    if frames * size > FILM_LIMIT:
         raise CodecError("film", f"its frames would fill more than {FILM_LIMIT:,} bytes")
 
 

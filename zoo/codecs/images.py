@@ -19,8 +19,8 @@ from zoo.codecs.errors import CodecError, read_bytes, write_bytes
 if TYPE_CHECKING:
     from PIL.Image import Image
 
-LIMIT = 80_000_000  # pixels
-FILE_LIMIT = 2**28  # bytes
+LIMIT = 50_000_000  # pixels: what is done to so many of them, one copy after another, stays below 1 GB
+FILE_LIMIT = 2**27  # bytes
 CHUNK = "zoo"
 MODES = {1: "L", 3: "RGB", 4: "RGBA"}
 
@@ -120,7 +120,8 @@ def read_image(path: Path, *, channels: int | None = None, size: int | None = No
 
         if size is not None:
             image.draft(None, (2 * size, 2 * size))  # a JPEG may be decoded at a half, a quarter or an eighth
-        image = _converted(ImageOps.exif_transpose(image), channels)
+        ImageOps.exif_transpose(image, in_place=True)
+        image = _converted(image, channels)
         if size is not None:
             image = ImageOps.fit(image, (size, size), Image.Resampling.LANCZOS)
         return np.array(image).reshape(*image.size[::-1], -1)
@@ -189,7 +190,7 @@ def _converted(image: "Image", channels: int | None) -> "Image":
     from PIL import Image
 
     if image.mode.startswith("I"):  # 16 bits, which PIL's own conversion would clip to 255
-        image = Image.fromarray((np.clip(np.asarray(image, np.int64), 0, 65535) >> 8).astype(np.uint8))
+        image = Image.fromarray((np.clip(np.asarray(image), 0, 65535) >> 8).astype(np.uint8))
     if image.has_transparency_data:
         image = image.convert("RGBA")
     elif image.mode in ("1", "L"):

@@ -20,7 +20,7 @@ TICKS_PER_QUARTER = 2400  # 10 ms is a whole number of ticks at every tempo that
 DRUM_CHANNEL = 9  # the tenth, counted from 0
 
 _NOTE_OFF, _NOTE_ON, _CONTROL, _PROGRAM, _META = 0x80, 0x90, 0xB0, 0xC0, 0xFF
-_TEXT, _END, _TEMPO, _METRE = 0x01, 0x2F, 0x51, 0x58
+_TEXT, _NAME, _END, _TEMPO, _METRE = 0x01, 0x03, 0x2F, 0x51, 0x58
 _SUSTAIN, _SOUND_OFF, _RESET, _NOTES_OFF = 64, 120, 121, 123
 
 
@@ -39,9 +39,22 @@ def read_midi(path: Path) -> Notes:
     Raises CodecError, and nothing else, for a file that is missing, larger than ``MAX_BYTES``, not MIDI, truncated,
     malformed, of type 2, in SMPTE time, longer than ``notes.MAX_SECONDS`` or without a note.
     """
+    return _open(path)[0]
+
+
+def read_tracks(path: Path) -> dict[str, Notes]:
+    """The notes of a MIDI file by the names of their tracks, in the tracks' order; "" where one has none, and tracks of
+    one name together. All else is as `read_midi` has it, and so are the errors."""
+    notes, track, names = _open(path)
+    named = np.array([names[number] for number in track.tolist()], object)
+    return {name: notes.select(named == name) for name in dict.fromkeys(names) if np.any(named == name)}
+
+
+def _open(path: Path) -> tuple[Notes, np.ndarray, list[str]]:
+    """The sorted notes of a file, the number of each one's track, and the tracks' names."""
     data = read_bytes(path, limit=MAX_BYTES)
     try:
-        notes = _read(*_chunks(data))
+        notes, track, names = _read(*_chunks(data))
     except IndexError:
         raise CodecError(path, "truncated: a track ends inside an event") from None
     except _Malformed as error:
@@ -50,7 +63,7 @@ def read_midi(path: Path) -> Notes:
         raise CodecError(path, error.cause) from None
     if not len(notes):
         raise CodecError(path, "holds no notes")
-    return notes
+    return notes, track, names
 
 
 def write_midi(notes: Notes, path: Path) -> None:
@@ -141,7 +154,8 @@ def _events(data: bytes) -> Iterator[tuple[int, int, int, int, bytes]]:
 
 
 class _Player:
-    """Plays channel messages in order of time and keeps each note as [start, end, pitch, velocity, program, drum]."""
+    """Plays channel messages in order of time and keeps each note as [start, end, pitch, velocity, program, drum,
+    track]."""
 
     def __init__(self):
         self.notes: list[list[int]] = []
@@ -155,7 +169,7 @@ class _Player:
         if kind == _NOTE_ON and b:
             _end(self.held[channel].pop(a, ()), tick)
             program = self.programs.get((track, channel), self.programs.get((None, channel), 0))
-            note = [tick, tick, a, b, program, channel == DRUM_CHANNEL]
+            note = [tick, tick, a, b, program, channel == DRUM_CHANNEL, track]
             self.notes.append(note)
             self.down[channel].setdefault((track, a), deque()).append(note)
         elif kind in (_NOTE_ON, _NOTE_OFF):
@@ -201,8 +215,8 @@ def _end(notes: Iterable[list[int]], tick: int) -> None:
         note[1] = tick
 
 
-def _read(division: int, tracks: list[bytes]) -> Notes:
-    messages, tempos, metres, meta, ends = [], [], [], {}, []
+def _read(division: int, tracks: list[bytes]) -> tuple[Notes, np.ndarray, list[str]]:
+    messages, tempos, metres, meta, ends, names = [], [], [], {}, [], [""] * len(tracks)
     for track, data in enumerate(tracks):
         tick = 0
         for tick, status, a, b, text in _events(data):
@@ -216,6 +230,8 @@ def _read(division: int, tracks: list[bytes]) -> Notes:
                 metres.append((tick, text[0], 2 ** text[1]))
             elif a == _TEXT:
                 meta |= _remarks(text)
+            elif a == _NAME and not names[track]:
+                names[track] = text.decode("utf-8", "replace")
         ends.append(tick)
     messages.sort(key=_tick)  # stable: the order within a tick is the file's
     player = _Player()
@@ -223,10 +239,12 @@ def _read(division: int, tracks: list[bytes]) -> Notes:
         player.play(*message)
     player.finish(messages[-1][0] if messages else 0, ends)
     seconds = _clock(division, sorted(tempos, key=_tick))
-    start, end, *rest = np.array(player.notes, np.float64).reshape(-1, 6).T
+    start, end, *rest, track = np.array(player.notes, np.float64).reshape(-1, 7).T
     tempo = tuple((time, _per_minute(length)) for time, length in _timed(tempos, seconds))
     metre = tuple((time, top, bottom) for time, top, bottom in _timed(metres, seconds))
-    return Notes(seconds(start), seconds(end), *rest, tempo=tempo, metre=metre, meta=meta).sorted()
+    notes = Notes(seconds(start), seconds(end), *rest, tempo=tempo, metre=metre, meta=meta)
+    order = notes.order()
+    return notes.select(order), track[order].astype(np.int64), names
 
 
 def _tick(event: tuple) -> int:

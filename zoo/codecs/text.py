@@ -64,7 +64,7 @@ class CharCodec:
 
     def decode(self, tokens: np.ndarray) -> str:
         """int [T] -> str. CodecError names a token that is not in the vocabulary."""
-        return _text(_points(self.alphabet)[_checked(tokens, self.vocabulary)])
+        return _text(_points(self.alphabet)[checked(tokens, self.vocabulary)])
 
 
 @dataclass(frozen=True)
@@ -82,14 +82,11 @@ class ByteCodec:
 
     def encode(self, text: str) -> np.ndarray:
         """str -> int32 [T]. CodecError on a lone surrogate that stands for no byte."""
-        try:
-            return np.frombuffer(text.encode("utf-8", "surrogateescape"), np.uint8).astype(np.int32)
-        except UnicodeEncodeError as error:
-            raise CodecError("text", f"{_named(text[error.start])} at {error.start} has no bytes") from None
+        return np.frombuffer(to_bytes(text), np.uint8).astype(np.int32)
 
     def decode(self, tokens: np.ndarray) -> str:
         """int [T] -> str. CodecError names a token that is no byte."""
-        return _checked(tokens, 256).astype(np.uint8).tobytes().decode("utf-8", "surrogateescape")
+        return checked(tokens, 256).astype(np.uint8).tobytes().decode("utf-8", "surrogateescape")
 
 
 def _points(text: str) -> np.ndarray:
@@ -100,7 +97,16 @@ def _text(points: np.ndarray) -> str:
     return points.astype("<u4").tobytes().decode("utf-32-le", "surrogatepass")
 
 
-def _checked(tokens: np.ndarray, vocabulary: int) -> np.ndarray:
+def to_bytes(text: str) -> bytes:
+    """UTF-8, with the bytes that PEP 383's surrogates stand for. CodecError on a surrogate that stands for none."""
+    try:
+        return text.encode("utf-8", "surrogateescape")
+    except UnicodeEncodeError as error:
+        raise CodecError("text", f"{_named(text[error.start])} at {error.start} has no bytes") from None
+
+
+def checked(tokens: np.ndarray, vocabulary: int) -> np.ndarray:
+    """The tokens as an array. CodecError names one that is not in the vocabulary."""
     tokens = np.asarray(tokens)
     if tokens.size == 0:
         return tokens.astype(np.int64)
