@@ -25,6 +25,7 @@ ROWS = {
     ),
     "mnist-vae": "benchmarks.rows.mnist_vae",
     "mnist-iwae": "benchmarks.rows.mnist_vae",
+    "vqvae": "benchmarks.rows.tiles",
     "ring": "benchmarks.rows.mixtures",
     "grid": "benchmarks.rows.mixtures",
 }  # fmt: skip

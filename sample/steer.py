@@ -5,6 +5,7 @@ from typing import Any
 from sample.options import Options, flag
 from zoo.codecs.chords import FIRST_CHORD, ChordWords
 from zoo.codecs.performance import Performance
+from zoo.codecs.remi import Remi
 from zoo.codecs.voices import VoiceGrid
 from zoo.decoding import Greedy, Sampler, Sampling
 from zoo.errors import UserError
@@ -28,12 +29,12 @@ def sampler_of(options: Options, *, rolls: bool) -> Sampler:
 
 
 def rules_of(options: Options, codec: Any) -> tuple[Rule, ...]:
-    """Penalties, a key; and of performance events and four voices their grammar, so that whatever a
-    model has learnt its streams are valid."""
+    """Penalties, a key; and of performance events, REMI and four voices their grammar, so that whatever a model has
+    learnt its streams are valid."""
     rules: list[Rule] = []
     if options.repetition_penalty is not None:
         rules.append(RepetitionPenalty(theta=options.repetition_penalty, form=options.penalty, exempt=structure(codec)))
-    if isinstance(codec, Performance | VoiceGrid):
+    if isinstance(codec, Performance | Remi | VoiceGrid):
         rules.append(grammar(codec, options.key))
     elif options.key is not None:
         rules.append(in_key(codec, options.key))

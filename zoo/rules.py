@@ -258,10 +258,12 @@ def scale(key: str) -> np.ndarray:
 
 
 def in_key(codec: Any, key: str) -> Allow:
-    """Keeps what a music codec's model writes in a key: no onset of another pitch. Of performance events and voices
-    use `zoo.grammar.grammar` with a key instead where streams must be valid too: two masks may leave nothing."""
+    """Keeps what a music codec's model writes in a key: no onset of another pitch. Of performance events, REMI and
+    voices use `zoo.grammar.grammar` with a key instead where streams must be valid too: two masks may leave nothing."""
     from zoo.codecs.chords import ChordWords
+    from zoo.codecs.leadsheet import LeadSheet
     from zoo.codecs.performance import Performance
+    from zoo.codecs.remi import Remi
     from zoo.codecs.rolls import KEYS, LOWEST, PianoRoll
     from zoo.codecs.voices import VoiceGrid
 
@@ -270,8 +272,8 @@ def in_key(codec: Any, key: str) -> Allow:
         return Allow(inside[LOWEST : LOWEST + KEYS])
     if isinstance(codec, ChordWords):
         return Allow(np.asarray(~(codec.keys & ~inside).any(axis=1)))
-    if not isinstance(codec, Performance | VoiceGrid):
+    if not isinstance(codec, Performance | Remi | VoiceGrid | LeadSheet):
         raise UserError(f"a {type(codec).__name__} has no pitches to keep in a key")
     mask = np.ones(codec.vocabulary, bool)
-    mask[: len(inside)] = inside  # an onset's token is its MIDI pitch, with either codec
+    mask[: len(inside)] = inside  # an onset's token is its MIDI pitch, with each of them
     return Allow(mask)

@@ -45,7 +45,7 @@ def read(spec: str, split: str = "train", **wishes) -> dict[str, np.ndarray]:
     return source.read(np.arange(source.size, dtype=np.int32))
 
 
-@pytest.mark.parametrize("kind", ["performance", "voices", "roll"])
+@pytest.mark.parametrize("kind", ["performance", "remi", "voices", "leadsheet", "roll"])
 def test_midi_files_become_what_the_codec_makes_of_them(folder: Path, kind: str) -> None:
     spec = f"midi:{folder}?codec={kind}"
     codec = open_source(spec).codec

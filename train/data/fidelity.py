@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from train.data.folders import find
-from train.data.music import SUFFIXES
+from train.data.music import SUFFIXES, notes_of
 from train.data.spec import Spec
 from train.data.workers import map_files
 from zoo.codecs.errors import CodecError
@@ -28,9 +28,7 @@ def fidelity(spec: Spec, codec: Any) -> tuple[Report, int] | None:
 
 
 def _report(folder: Path, codec: Any, name: str) -> Report | None:
-    from zoo.codecs.midi import read_midi
-
     try:
-        return codec.report(read_midi(folder / name))
+        return codec.report(notes_of(codec, folder / name))
     except CodecError:
         return None  # among what is skipped

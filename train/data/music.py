@@ -18,19 +18,21 @@ from train.data.workers import map_files
 from zoo.errors import UserError
 
 SUFFIXES = frozenset({".mid", ".midi", ".smf", ".kar"})
-CODECS = ("performance", "voices", "roll", "chords")
+CODECS = ("performance", "remi", "voices", "leadsheet", "roll", "chords")
 CHORDS = 2048  # that have a token of their own
 WORDS = ("words", "rhythm")  # options of codec=chords
 MATLAB_KEYS = {"train": "traindata", "valid": "validdata", "test": "testdata"}
 
 
 def open_midi(spec: Spec, split: str, *, image_size: int | None, length: int | None) -> Source:
-    """midi:DIR?codec=performance|voices|roll|chords&steps=N&drums=1&transpose=N, the MIDI files under DIR.
+    """midi:DIR?codec=performance|remi|voices|leadsheet|roll|chords&steps=N&drums=1&transpose=N, the MIDI files under
+    DIR.
 
-    ``steps``: a second (performance, default 100) or a quarter note (voices and roll, default 4; chords, default 2).
-    ``drums``: keep the drums of a performance instead of what has a pitch. ``transpose``: see ``sequence_source``,
-    default 0. Folders train, valid and test at the top are splits. Of chords: ``words=N``, how many of them have a
-    token, the most frequent in training (2048); ``rhythm=0``, without rests and durations.
+    ``steps``: a second (performance, default 100) or a quarter note (voices, lead sheets and rolls, default 4; chords,
+    default 2). Of songs with a track called MELODY a lead sheet has that, and the annotations beside the file
+    (`zoo.codecs.songs`). ``drums``: keep the drums of a performance instead of what has a pitch. ``transpose``: see
+    ``sequence_source``, default 0. Folders train, valid and test at the top are splits. Of chords: ``words=N``, how
+    many of them have a token, the most frequent in training (2048); ``rhythm=0``, without rests and durations.
     """
     spec.allow("codec", "steps", "drums", "transpose", *WORDS)
     codec = music_codec(spec, "performance")
@@ -89,7 +91,9 @@ def music_codec(spec: Spec, default: str) -> Any:
     """The codec that the options codec, steps and drums ask for; that of chords has no words yet (``with_words``)."""
     from zoo.codecs.chords import ChordWords
     from zoo.codecs.errors import CodecError
+    from zoo.codecs.leadsheet import LeadSheet
     from zoo.codecs.performance import Performance
+    from zoo.codecs.remi import Remi
     from zoo.codecs.rolls import PianoRoll
     from zoo.codecs.voices import VoiceGrid
 
@@ -102,13 +106,18 @@ def music_codec(spec: Spec, default: str) -> Any:
         raise UserError(f"{spec.text}: {strange[0]} is for codec=chords")
     if kind == "chords" and "transpose" in spec.options:
         raise UserError(f"{spec.text}: chords are not transposed; leave transpose out")
+    if kind == "remi" and steps is not None:
+        raise UserError(f"{spec.text}: remi has its own grid; leave steps out")
     try:
         if kind == "chords":
             rhythm = spec.choice("rhythm", ("0", "1"), "1") == "1"
             return ChordWords(steps_per_quarter=steps or 2, rhythm=rhythm)
         if kind == "performance":
             return Performance(steps_per_second=steps or 100, drums=drums)
-        return (VoiceGrid if kind == "voices" else PianoRoll)(steps_per_quarter=steps or 4)
+        if kind == "remi":
+            return Remi()
+        grids = {"voices": VoiceGrid, "leadsheet": LeadSheet, "roll": PianoRoll}
+        return grids[kind](steps_per_quarter=steps or 4)
     except CodecError as error:
         raise UserError(f"{spec.text}: {error.cause}") from None
 
@@ -146,15 +155,24 @@ def _read_all(folder: Path, codec: Any, files: tuple[tuple[str, int, int], ...])
 def _read(folder: Path, codec: Any, name: str) -> np.ndarray | str:
     """What the codec makes of a file, or why it makes nothing."""
     from zoo.codecs.errors import CodecError
-    from zoo.codecs.midi import read_midi
 
     try:
-        piece = reader(codec)(read_midi(folder / name))
+        piece = reader(codec)(notes_of(codec, folder / name))
     except CodecError as error:
         return error.cause
     if len(piece) <= (2 if piece.ndim == 1 else 0):  # START and STOP
         return "no notes that the codec keeps" + ("; try drums=1" if not getattr(codec, "drums", True) else "")
     return piece
+
+
+def notes_of(codec: Any, path: Path) -> Any:
+    """The notes of a file; for lead sheets, of a song that tells its melody, that and its chords. CodecError as
+    ``read_midi`` raises it."""
+    from zoo.codecs.leadsheet import LeadSheet
+    from zoo.codecs.midi import read_midi
+    from zoo.codecs.songs import is_song, read_song
+
+    return (read_song if isinstance(codec, LeadSheet) and is_song(path) else read_midi)(path)
 
 
 def _matlab(spec: Spec, path: Path) -> dict[str, Sequence[np.ndarray]]:

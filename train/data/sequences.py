@@ -111,11 +111,17 @@ def _rolls(
 
 
 def alignment(codec: Any) -> int:
-    """Tokens between two places where a window may start: a quarter note of a voice grid, so that a position in a
-    window always means the same voice and the same place in the beat."""
+    """Tokens between two places where a window may start: a quarter note of a voice grid or a chord of a lead sheet, so
+    that a position in a window always means the same voice and the same place in the beat."""
+    from zoo.codecs.leadsheet import CELLS, LeadSheet
     from zoo.codecs.voices import VOICES, VoiceGrid
 
-    return VOICES * codec.steps_per_quarter if isinstance(codec, VoiceGrid) else 1
+    match codec:
+        case VoiceGrid():
+            return VOICES * codec.steps_per_quarter
+        case LeadSheet():
+            return CELLS * codec.steps_per_chord
+    return 1
 
 
 def _token_rooms(codec: Any, pieces: Pieces, most: int) -> np.ndarray:

@@ -38,6 +38,11 @@ def read_song(path: Path) -> Notes:
         raise CodecError(path, f"{error.path}: {error.cause}") from None
 
 
+def is_song(path: Path) -> bool:
+    """Whether a track is called MELODY. Raises CodecError as `read_tracks` does."""
+    return any(name.strip().upper() == LEAD for name in read_tracks(path))
+
+
 def arrange(
     tracks: Mapping[str, Notes], *, chords: Sequence[Chord] | None = None, beats: Sequence[Sequence] | None = None
 ) -> Notes:
