@@ -1,5 +1,7 @@
 """GPT-2 against its formulas in float64 NumPy, written down a second time."""
 
+import dataclasses
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -90,6 +92,25 @@ def test_dropout_only_in_training(written_twice):
     assert loss(0) == loss(0) != loss(1)
     nll = lambda key: float(jitted(model, "evaluate")(params, {}, batch, jax.random.key(key))["nll"][0])
     assert nll(0) == nll(1)
+
+
+@pytest.mark.parametrize("preset", ["gpt", "music-transformer"])
+def test_remat_keeps_less_and_computes_the_same(preset):
+    """With dropout, whose masks must be drawn alike both times; of four layers, what one keeps weighs more."""
+    fields = {"layers": 4, "width": 32, "dropout": 0.3}
+    model = tiny(preset, **fields)
+    params, extra = initialised(model)
+    batch = {"tokens": jnp.ones((8, 17), jnp.int32), "length": jnp.full((8,), 17, jnp.int32)}
+    found, kept = [], []
+    for remat in (False, True):
+        loss = lambda params, model=dataclasses.replace(model, remat=remat): model.loss(
+            params, extra, batch, jax.random.key(0), jnp.int32(0)
+        )[0]
+        slope = jax.jit(jax.value_and_grad(loss)).lower(params).compile()
+        found.append(slope(params))
+        kept.append(slope.memory_analysis().temp_size_in_bytes)
+    jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-5, atol=1e-6), *found)
+    assert kept[1] < 0.7 * kept[0]
 
 
 def test_more_than_the_context_holds_is_one_line(written_twice):

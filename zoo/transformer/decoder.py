@@ -94,6 +94,9 @@ class Decoder(nn.Module):
     epsilon: float = 1e-6
     """Of the norms."""
     dropout: float = 0.0
+    remat: bool = False
+    """In training, what is inside a block is computed once more on the way back instead of kept (Chen et al. 2016,
+    arXiv:1604.06174): memory of one block for all, a third more work."""
     dtype: str = "float32"
 
     def setup(self):
@@ -131,9 +134,12 @@ class Decoder(nn.Module):
     def stack(self, tokens: Array, *, train: bool) -> tuple[Array, tuple[Array, ...], tuple[Array, ...]]:
         """tokens [B, T] -> x [B, T, D], and every layer's keys and values."""
         x = self.drop(self.embed(tokens, jnp.arange(tokens.shape[1])[None]), deterministic=not train)
+        forward: Any = lambda block, x: block(x, train=train)
+        if self.remat and train:
+            forward = nn.remat(forward)
         keys, values = [], []
         for block in self.blocks:
-            x, k, v = block(x, train=train)
+            x, k, v = forward(block, x)
             keys.append(k)
             values.append(v)
         return x, tuple(keys), tuple(values)

@@ -32,6 +32,8 @@ class GPT:
     epsilon: float = 1e-6
     """Of the norms; weights from elsewhere may want 1e-5."""
     dropout: float = 0.0
+    remat: bool = False
+    """In training, compute what is inside a block twice instead of keeping it: memory for a third more work."""
     start_token: int = 0
     """What a sample without a prompt begins with."""
     dtype: str = "float32"
@@ -55,5 +57,6 @@ class GPT:
     def network(self) -> Decoder:
         return Decoder(
             vocabulary=self.vocabulary, context=self.context, layers=self.layers, heads=self.heads, width=self.width,
-            inner=self.inner, tied=self.tied, epsilon=self.epsilon, dropout=self.dropout, dtype=self.dtype,
+            inner=self.inner, tied=self.tied, epsilon=self.epsilon, dropout=self.dropout,
+            remat=self.remat, dtype=self.dtype,
         )  # fmt: skip

@@ -28,6 +28,8 @@ class MusicTransformer:
     inner: int | None = None
     """Units between the two layers of a block's MLP; None: four times ``width``."""
     dropout: float = 0.1
+    remat: bool = False
+    """In training, compute what is inside a block twice instead of keeping it: memory for a third more work."""
     start_token: int = 388
     """What a sample without a prompt begins with."""
     dtype: str = "float32"
@@ -51,5 +53,5 @@ class MusicTransformer:
     def network(self) -> Decoder:
         return Decoder(
             vocabulary=self.vocabulary, context=self.context, layers=self.layers, heads=self.heads, width=self.width,
-            inner=self.inner, placing="relative", dropout=self.dropout, dtype=self.dtype,
+            inner=self.inner, placing="relative", dropout=self.dropout, remat=self.remat, dtype=self.dtype,
         )  # fmt: skip
