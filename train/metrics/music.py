@@ -1,6 +1,6 @@
-"""What music is like, in numbers: the measures of MusPy (Dong et al. 2020, arXiv:2008.01951), MuseGAN (Dong et al. 2018,
-arXiv:1709.06298, section 6.1), MusDr (Wu & Yang 2020, arXiv:2008.01307) and Yang & Lerch 2020 ("On the evaluation of
-generative models in music").
+"""What music is like, in numbers: the measures of MusPy (Dong et al. 2020, arXiv:2008.01951), MuseGAN (Dong et al.
+2018, arXiv:1709.06298, section 6.1), MusDr (Wu & Yang 2020, arXiv:2008.01307) and Yang & Lerch 2020 ("On the evaluation
+of generative models in music").
 
 By their papers' definitions. Where the published code computes something else, ours does not, and
 tests/metrics/test_music.py has a piece for which they differ:
