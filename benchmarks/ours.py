@@ -60,7 +60,7 @@ class Sampling:
 
     def __init__(self, workload: Workload, suite: Suite, dispatch: int = 1, *, folder: Path | None = None):
         model = workload.model(suite)
-        self.units, self.at = workload.units, 0
+        self.units, self.steps, self.at = workload.units, workload.length, 0
         self.params, self.extra = fresh(model)
         self.draw: Any = jax.jit(sampler(workload, model))
 

@@ -24,11 +24,11 @@ class Method:
     patience: float = 35.0
     """Seconds after which no third pair of processes is begun."""
     warm: int = 10
-    """Turns before anything is timed."""
+    """Steps before anything is timed."""
     trial: float = 1.0
     """Seconds in which a mode of PyTorch shows how quick it is, twice."""
     trial_warm: int = 3
-    """Turns before that."""
+    """Steps before that."""
     many: int = 50
     """Steps of the rows with many steps in one dispatch."""
 

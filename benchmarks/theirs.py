@@ -117,7 +117,7 @@ class Training:
     ):  # fmt: skip
         kind, memory, forms = read_mode(mode)
         self.device = torch.device("cuda" if suite == "gpu" else "cpu")
-        self.twin, self.cycle, self.at = twin_of(workload, suite, forms, weights), workload.cycle, 0
+        self.twin, self.steps, self.at = twin_of(workload, suite, forms, weights), workload.cycle, 0
         self.phases = {phase.name or phase.player: phase for phase in workload.model(suite).phases}
         self.batch_size, self.amp, self.units = workload.batch, amp(suite), workload.units * workload.cycle
         for module in self.twin.modules.values():
@@ -135,7 +135,7 @@ class Training:
         compile_parts(self.twin, kind)
 
     def turn(self) -> None:
-        for _ in range(self.cycle):
+        for _ in range(self.steps):
             self.step(next(self.batches))
 
     def resident(self, workload: Workload, suite: Suite) -> Iterator[dict[str, torch.Tensor]]:
@@ -197,7 +197,8 @@ class Sampling:
     def __init__(self, workload: Workload, suite: Suite, mode: str, *, folder: Path | None = None):
         kind, memory, forms = read_mode(mode)
         self.device = torch.device("cuda" if suite == "gpu" else "cpu")
-        self.twin, self.units, self.amp = twin_of(workload, suite, forms), workload.units, amp(suite)
+        self.twin, self.steps = twin_of(workload, suite, forms), workload.length
+        self.units, self.amp = workload.units, amp(suite)
         for module in self.twin.modules.values():
             module.to(self.device, **memory).eval()
         if hasattr(self.twin, "decode"):

@@ -1,6 +1,6 @@
 """A fresh process that times one side of one row, a window at a time, whenever it is told to.
 
-``python -m benchmarks.worker QUESTION``: a JSON object with row, suite, side, dispatch, warm (turns before anything is
+``python -m benchmarks.worker QUESTION``: a JSON object with row, suite, side, dispatch, warm (steps before anything is
 timed), threads and folder.
 
 The side is "jax", or a mode of PyTorch; the folder has the files of rows that read some. It prints one JSON line when
@@ -17,7 +17,6 @@ from typing import Any
 
 from benchmarks.machine import facts, peak_memory
 
-PATIENCE = 10.0  # seconds of warm turns, after which there are no more
 
 
 def main() -> None:
@@ -59,17 +58,16 @@ def imported(asked: dict[str, Any]) -> Any:
 
 
 def warm(prepare: Any, asked: dict[str, Any]) -> tuple[Any, dict[str, float]]:
-    """The side after its warm turns, with what its first turn and a warm one took in seconds."""
+    """The side after its warm turns, of ``asked["warm"]`` steps or more, with what its first turn and a warm one took
+    in seconds."""
     from benchmarks.workloads import find
 
     how = asked["dispatch"] if asked["side"] == "jax" else asked["side"]
     folder = asked.get("folder")
     side = prepare(find(asked["row"], asked["suite"]), asked["suite"], how, folder=folder and Path(folder))
-    first, began = timed(side), time.perf_counter()
-    for _ in range(asked["warm"] - 1):
+    first, turn = timed(side), timed(side)
+    for _ in range(2, -(-asked["warm"] // side.steps)):
         turn = timed(side)
-        if time.perf_counter() - began > PATIENCE:
-            break
     return side, {"first": first, "turn": turn}
 
 
