@@ -18,7 +18,6 @@ from typing import Any
 from benchmarks.machine import facts, peak_memory
 
 
-
 def main() -> None:
     asked = json.loads(sys.argv[1])
     prepare = imported(asked)
