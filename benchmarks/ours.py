@@ -14,6 +14,7 @@ from train.config import default_config
 from train.data.source import Source
 from train.engine import Engine
 from train.feed import loaders
+from train.flags import compiler_options
 from train.optim import Optim
 from train.placement import place
 from zoo.decoding import generate
@@ -62,7 +63,8 @@ class Sampling:
         model = workload.model(suite)
         self.units, self.steps, self.at = workload.units, workload.length, 0
         self.params, self.extra = fresh(model)
-        self.draw: Any = jax.jit(sampler(workload, model))
+        options = compiler_options(jax.default_backend())
+        self.draw: Any = jax.jit(sampler(workload, model), compiler_options=options)
 
     def turn(self) -> None:
         self.out = self.draw(self.params, self.extra, jax.random.key(self.at))

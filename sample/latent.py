@@ -7,6 +7,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from train.flags import jit
 from zoo.model import Array, Extra, Latent, LatentModel, Params
 
 CHUNK = 64  # pictures rendered at once
@@ -81,11 +82,11 @@ def reconstruct(model: Any, params: Params, extra: Extra, images: np.ndarray) ->
     return np.asarray(_reconstruct(model, params, extra, jnp.asarray(images)))
 
 
-@functools.partial(jax.jit, static_argnums=0)
+@functools.partial(jit, static_argnums=0)
 def _render(model: LatentModel, params: Params, extra: Extra, latents: Latent, **controls: Any) -> Array:
     return model.render(params, extra, latents, **controls)
 
 
-@functools.partial(jax.jit, static_argnums=0)
+@functools.partial(jit, static_argnums=0)
 def _reconstruct(model: Any, params: Params, extra: Extra, images: Array) -> Array:
     return model.render(params, extra, model.encode(params, extra, images))

@@ -11,6 +11,7 @@ import numpy as np
 
 from sample.options import Options, Target, wanted
 from train.data.pixels import recolour
+from train.flags import jit
 from zoo.codecs.images import ImageCodec, grid, read_image, write_png
 from zoo.codecs.media import with_suffix
 from zoo.errors import UserError
@@ -63,7 +64,7 @@ def translated(run: Any, source: np.ndarray, key: Array, **controls: Any) -> np.
     return np.asarray(made)[0, :height, :width]
 
 
-@functools.partial(jax.jit, static_argnums=0, static_argnames="way")
+@functools.partial(jit, static_argnums=0, static_argnames="way")
 def _translate(model: TranslationModel, params: Any, extra: Any, source: Array, key: Array, **controls: Any) -> Array:
     return model.translate(params, extra, source, key, **controls)
 

@@ -7,6 +7,7 @@ import jax
 
 from train.data.loader import sweep
 from train.data.source import Source
+from train.flags import jit
 from zoo.model import Batch, Model
 
 
@@ -24,6 +25,6 @@ def evaluate(
     return {name: total / count for name, (total, count) in totals.items()}
 
 
-@functools.partial(jax.jit, static_argnums=0)
+@functools.partial(jit, static_argnums=0)
 def _sums(model: Model, params: Any, extra: Any, batch: Batch, key: Any) -> Any:
     return model.evaluate(params, extra, batch, key)

@@ -2,9 +2,10 @@
 
 import functools
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
+from typing import Any
 
 import jax
 from jaxlib.version import __version_info__ as JAXLIB
@@ -64,6 +65,21 @@ def compiler_options(platform: str, *, once: bool = False) -> dict[str, str]:
         and meant(option, jax.local_devices(backend=platform)[0].device_kind)
         and known(platform, option.name, option.value)
     }
+
+
+def jit(function: Callable[..., Any], **options: Any) -> Callable[..., Any]:
+    """``jax.jit`` with `compiler_options` of the default device, which is asked for at the first call and not before: a
+    module may decorate with it."""
+
+    @functools.cache
+    def compiled() -> Callable[..., Any]:
+        return jax.jit(function, compiler_options=compiler_options(jax.default_backend()), **options)
+
+    @functools.wraps(function)
+    def call(*arguments: Any, **keywords: Any) -> Any:
+        return compiled()(*arguments, **keywords)
+
+    return call
 
 
 def meant(option: Option, kind: str, jaxlib: tuple[int, ...] = JAXLIB) -> bool:

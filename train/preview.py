@@ -7,6 +7,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from train.flags import jit
 from train.processes import on_host
 from train.runs import sampling_params
 from train.step import State
@@ -28,6 +29,6 @@ def draw(model: Model, params: Any, extra: Any, key: jax.Array, count: int) -> j
     return tokens
 
 
-@functools.partial(jax.jit, static_argnums=(0, 4))
+@functools.partial(jit, static_argnums=(0, 4))
 def _sample(model: Model, params: Any, extra: Any, key: jax.Array, count: int) -> jax.Array:
     return model.sample(params, extra, key, count)

@@ -1,6 +1,7 @@
 """What the compiler is told."""
 
 from dataclasses import replace
+from functools import partial
 
 import jax
 import jax.numpy as jnp
@@ -12,8 +13,9 @@ from zoo.nn.correlate import correlate
 
 @pytest.fixture(autouse=True)
 def forget():
+    real = flags.compiler_options
     yield
-    flags.compiler_options.cache_clear()
+    real.cache_clear()
 
 
 def test_options_that_a_version_does_not_know_are_left_out(monkeypatch):
@@ -51,3 +53,22 @@ def test_convolutions_are_left_to_the_quicker_library():
     if "ynn_fusion" not in text():
         pytest.skip("this jaxlib has no YNNPACK convolutions")
     assert "ynn_fusion" not in text(compiler_options=flags.compiler_options("cpu"))
+
+
+def test_a_decorated_function_is_compiled_with_the_options_at_its_first_call(monkeypatch):
+    asked = []
+
+    def options(platform):
+        asked.append(platform)
+        return {flags.SOON.name: "0"}
+
+    monkeypatch.setattr(flags, "compiler_options", options)
+
+    @partial(flags.jit, static_argnums=0)
+    def scaled(factor, x):
+        """Times."""
+        return factor * x
+
+    assert asked == [] and scaled.__doc__ == "Times."
+    assert float(scaled(3, jnp.float32(2))) == 6 and float(scaled(4, jnp.float32(2))) == 8
+    assert asked == ["cpu"]
