@@ -23,6 +23,7 @@ ROWS = {
         ),
         "benchmarks.rows.rolls",
     ),
+    "jsb-16th": "benchmarks.rows.chorales",
     "mnist-vae": "benchmarks.rows.mnist_vae",
     "mnist-iwae": "benchmarks.rows.mnist_vae",
     "vqvae": "benchmarks.rows.tiles",
