@@ -166,20 +166,27 @@ def trial(session: Session, workload: Any, modes: list[str]) -> dict[str, float 
         with workers(*((one, None) for one in asked)) as these:
             for one in these:
                 one.tell("warm")
+            warm = {mode: answer(one) for mode, one in zip(modes, these, strict=True)}
             for mode, one in zip(modes, these, strict=True):
-                found[mode] = answer(one)
-            for mode, one in zip(modes, these, strict=True):
-                if not isinstance(found[mode], str):
-                    found[mode] = max(one.window(session.method.trial) for _ in range(2))
+                found[mode] = quickness(one, warm[mode], session.method.trial, alone=len(modes) == 1)
     except UserError as error:
         found |= {mode: str(error) for mode in modes if not found.get(mode)}
     return found
 
 
-def answer(one: Worker) -> float | str:
-    """0 where it is warm, else why it is not."""
+def answer(one: Worker) -> dict[str, float] | str:
+    """What it says of its last warm turn, or why it is not warm."""
     try:
-        one.read()
-        return 0.0
+        return one.read()
     except UserError as error:
         return str(error)
+
+
+def quickness(one: Worker, warm: dict[str, float] | str, seconds: float, *, alone: bool) -> float | str:
+    """The best of two windows; of a side that warmed up alone, and whose turn is as long as they are, that of the
+    last."""
+    if isinstance(warm, str):
+        return warm
+    if alone and warm["turn"] >= seconds:
+        return warm["speed"]
+    return max(one.window(seconds) for _ in range(2))

@@ -25,7 +25,7 @@ def main() -> None:
     sys.stdin.readline()
     began = time.perf_counter()
     side, first = warm(prepare, asked)
-    ready = first | {"ready": time.perf_counter() - began}
+    ready = first | {"ready": time.perf_counter() - began, "speed": side.units / first["turn"]}
     say(ready | facts() if asked["side"] == "jax" else ready)
     pace = first["turn"]
     for line in sys.stdin:

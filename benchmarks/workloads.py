@@ -142,7 +142,7 @@ WORKLOADS = (
     Workload(name="dcgan-64", preset="dcgan", kind="train", batch=128, fields={"image_size": 64}, **GPU),
     *both("wgan-gp-64", "wgan-gp", 16, {"width": 16}, **CPU),
     *both("wgan-gp-64", "wgan-gp", 64, {}, **GPU),
-    *both("stylegan2-64", "stylegan2", 8, {"image_size": 64, "base": 2048, "widest": 256}, **CPU),
+    *both("stylegan2-64", "stylegan2", 4, {"image_size": 64, "base": 1024, "widest": 128}, **CPU),
     *both("stylegan2-64", "stylegan2", 32, {"image_size": 64}, **GPU),
     Workload(name="stylegan2-128", preset="stylegan2", kind="train", batch=32, fields={"image_size": 128}, **GPU),
     Workload(name="stylegan2-256", preset="stylegan2", kind="train", batch=16, fields={"image_size": 256}, **GPU),

@@ -1,5 +1,5 @@
-"""`gpt` and `music-transformer` on Bach's chorales, voice by voice: what relative attention gains over positions that are
-learnt (Huang et al. 2018, arXiv:1809.04281, section 4.1).
+"""`gpt` and `music-transformer` on Bach's chorales, voice by voice: what relative attention gains over learnt
+positions (Huang et al. 2018, arXiv:1809.04281, section 4.1).
 
 Protocol: Jsb16thSeparated, soprano, alto, tenor and bass of every sixteenth one after the other, silence a token of its
 own, held notes as the same pitch again, which is all that the data hold; windows of 1,024 tokens that begin with a
