@@ -2,6 +2,7 @@
 
 import contextlib
 import json
+import types
 
 import jax
 import jax.numpy as jnp
@@ -9,7 +10,7 @@ import numpy as np
 import pytest
 from tiny import tiny
 
-from benchmarks import peers, speed
+from benchmarks import peers, speed, worker
 from benchmarks.__main__ import main
 from benchmarks.ceilings import shares, sheet_of
 from benchmarks.flops import decode_bytes, sample_flops, step_flops
@@ -170,6 +171,29 @@ def test_a_mode_that_fails_beside_others_is_tried_again_alone(session, monkeypat
     monkeypatch.setattr(peers.Session, "at_once", 2)
     assert trials(session, row("vae"), ["a", "b", "c"]) == {"a": 1.0, "b": 1.0, "c": "out of memory"}
     assert asked == [["a", "b"], ["b"], ["c"]]
+
+
+def test_a_long_turn_is_a_trial_of_its_own():
+    class Fake:
+        windows = iter([3.0, 4.0, 9.0])
+
+        def window(self, seconds):
+            return next(self.windows)
+
+    quickness = lambda turn, alone: peers.quickness(Fake(), {"turn": turn, "speed": 7.0}, 1.0, alone=alone)
+    assert quickness(1.5, True) == 7 and quickness(0.5, True) == 4
+    Fake.windows = iter([3.0, 4.0])
+    assert quickness(1.5, False) == 4  # others warmed up beside it
+    assert peers.quickness(Fake(), "out of memory", 1.0, alone=True) == "out of memory"
+
+
+@pytest.mark.parametrize(("steps", "turns"), [(1, 10), (5, 2), (16, 2), (100, 2)])
+def test_a_side_warms_up_for_ten_steps_at_least(monkeypatch, steps, turns):
+    done = []
+    side = types.SimpleNamespace(steps=steps, turn=lambda: done.append(steps), wait=lambda: None)
+    asked = {"row": "vae", "suite": "cpu", "side": "jax", "dispatch": 1, "warm": 10}
+    found, took = worker.warm(lambda *words, **more: side, asked)
+    assert found is side and len(done) == turns and sum(done) >= 10 and set(took) == {"first", "turn"}
 
 
 def test_models_that_differ_are_told_with_their_rows(session, monkeypatch):
