@@ -56,8 +56,9 @@ class Session:
 
     @property
     def at_once(self) -> int:
-        """How many processes may compile at a time: a machine with a GPU has cores for several."""
-        return max(1, len(os.sched_getaffinity(0)) // 4) if self.suite == "gpu" else 1
+        """How many processes may compile at a time. None is timed while another does."""
+        cores = len(os.sched_getaffinity(0))
+        return max(1, cores // 4) if self.suite == "gpu" else min(cores, 4)
 
     def ceiling(self, dtype: str) -> dict[str, float]:
         if dtype not in self.ceilings:
@@ -105,14 +106,18 @@ def modes_of(session: Session, workload: Any) -> dict[str, float | str]:
 
 
 def with_forms(session: Session, workload: Any, modes: list[str]) -> dict[str, float | str]:
-    """The modes' trials, and for each form of the twin that of the quickest so far with this form too."""
+    """The modes' trials, that of the quickest with each form of the twin, and with all forms that made it quicker."""
     from benchmarks.theirs import forms
 
     tried = trials(session, workload, modes)
-    for form in forms(workload):
-        if any(isinstance(speed, float) for speed in tried.values()):
-            best = quickest(workload.name, tried)
-            tried |= {} if form in best.split("+") else trials(session, workload, [f"{best}+{form}"])
+    if not any(isinstance(speed, float) for speed in tried.values()):
+        return tried
+    best = quickest(workload.name, tried)
+    more = [f"{best}+{form}" for form in forms(workload) if form not in best.split("+")]
+    tried |= trials(session, workload, more)
+    gains = [mode for mode in more if isinstance(tried[mode], float) and tried[mode] > tried[best]]  # type: ignore[operator]
+    if len(gains) > 1:
+        tried |= trials(session, workload, [best + "".join(mode.removeprefix(best) for mode in gains)])
     return tried
 
 
