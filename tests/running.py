@@ -1,5 +1,6 @@
 """Commands that tests start: in a process of their own where it must die, in this one where it need not."""
 
+import contextlib
 import dataclasses
 import functools
 import json
@@ -12,7 +13,7 @@ import sys
 import tempfile
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -75,6 +76,31 @@ class Ended:
         """Lines on stderr that are no progress."""
         progress = lambda line: "/loss " in line or line.startswith("no preview of step")
         return [line for line in self.err.splitlines() if not progress(line)]
+
+
+@contextlib.contextmanager
+def untrained() -> Iterator[None]:
+    """Inside, steps are counted and change nothing, and nothing is compiled for them: for tests of what is done with a
+    run, whatever it has learnt."""
+    import jax
+    import jax.numpy as jnp
+    import pytest
+
+    from train.engine import Engine
+
+    def compiled(engine: Engine) -> Callable[..., object]:
+        losses = [f"{phase.player}/loss" for phase in engine.config.model.phases]
+
+        def count(state, tables, inputs):
+            steps = jax.tree.leaves(inputs)[0].shape[0]
+            report = {name: jnp.zeros(steps) for name in losses}, jnp.full(steps, -1, jnp.int32)
+            return dataclasses.replace(state, step=state.step + steps), report
+
+        return count
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Engine, "compiled", property(compiled))
+        yield
 
 
 def start(
