@@ -80,7 +80,7 @@ class Ended:
 
 @contextlib.contextmanager
 def untrained() -> Iterator[None]:
-    """Inside, steps are counted and change nothing, and nothing is compiled for them: for tests of what is done with a
+    """Inside, a step makes all parameters larger, and nothing is compiled for it: for tests of what is done with a
     run, whatever it has learnt."""
     import jax
     import jax.numpy as jnp
@@ -94,7 +94,8 @@ def untrained() -> Iterator[None]:
         def count(state, tables, inputs):
             steps = jax.tree.leaves(inputs)[0].shape[0]
             report = {name: jnp.zeros(steps) for name in losses}, jnp.full(steps, -1, jnp.int32)
-            return dataclasses.replace(state, step=state.step + steps), report
+            params = jax.tree.map(lambda leaf: leaf * 1.5**steps, state.params)
+            return dataclasses.replace(state, step=state.step + steps, params=params), report
 
         return count
 

@@ -38,7 +38,7 @@ def test_every_kind_can_be_opened() -> None:
         ("art?size=0", "at least 1"),
         ("images:/no/such/place", "no such folder"),
         ("text:/no/such/file", "no such file"),
-        ("midi:{here}?codec=x", "performance, voices, roll"),
+        ("midi:{here}?codec=x", "performance, remi, voices, leadsheet, roll"),
         ("{here}", "images:{here} or midi:{here}"),
         ("{here}/a.txt", "text:{here}/a.txt"),
         ("images:{here}/a.txt", "is a file, not a folder"),

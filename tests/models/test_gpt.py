@@ -96,7 +96,7 @@ def test_dropout_only_in_training(written_twice):
 
 @pytest.mark.parametrize("preset", ["gpt", "music-transformer"])
 def test_remat_keeps_less_and_computes_the_same(preset):
-    """With dropout, whose masks must be drawn alike both times; of four layers, what one keeps weighs more."""
+    """With dropout, whose masks must be drawn alike both times."""
     fields = {"layers": 4, "width": 32, "dropout": 0.3}
     model = tiny(preset, **fields)
     params, extra = initialised(model)
@@ -106,11 +106,12 @@ def test_remat_keeps_less_and_computes_the_same(preset):
         loss = lambda params, model=dataclasses.replace(model, remat=remat): model.loss(
             params, extra, batch, jax.random.key(0), jnp.int32(0)
         )[0]
-        slope = jax.jit(jax.value_and_grad(loss)).lower(params).compile()
-        found.append(slope(params))
-        kept.append(slope.memory_analysis().temp_size_in_bytes)
+        found.append(jax.jit(jax.value_and_grad(loss))(params))
+        # Of the way back, all that it is given. (XLA:CPU computes nothing twice, whatever it is told.)
+        given = jax.tree.leaves(jax.eval_shape(lambda params, loss=loss: jax.vjp(loss, params)[1], params))
+        kept.append(sum(leaf.size for leaf in given))
     jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-5, atol=1e-6), *found)
-    assert kept[1] < 0.7 * kept[0]
+    assert kept[1] < 0.5 * kept[0]
 
 
 def test_more_than_the_context_holds_is_one_line(written_twice):

@@ -307,4 +307,4 @@ def test_a_bound_by_more_draws_is_tighter():
     batch = batch_of(model, size=64)
     few, many = (float(jitted(replace(model, draws=k), "loss")(params, extra, batch, KEY, 0)[0]) for k in (2, 64))
     nll = -float(jnp.mean(model.log_likelihood(params, extra, batch, KEY, samples=500)))
-    assert nll < many < few
+    assert abs(many - nll) < 0.1 < few - many, (few, many, nll)

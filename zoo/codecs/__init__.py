@@ -53,7 +53,7 @@ def to_config(codec: Any) -> dict[str, Any]:
 def from_config(config: dict[str, Any]) -> Any:
     """The codec of a dict that ``to_config`` made. CodecError where the name, a field or a value is none of its own."""
     name = config.get("codec")
-    if name not in CODECS:
+    if not isinstance(name, str) or name not in CODECS:
         raise CodecError("codec", f"unknown name {name!r}; the codecs are {', '.join(CODECS)}")
     module, kind = CODECS[name]
     codec = getattr(import_module(module), kind)

@@ -114,7 +114,7 @@ class DrumGrid:
     def _notes(self, step, offset, pitch, velocity, tempo: Tempo, *, end: np.ndarray | None = None) -> Notes:
         """Each hit half a step long, unless it is told when it ends."""
         at = np.maximum(step + offset / FINE, 0)
-        clock = Notes([], [], [], tempo=tempo)
+        clock = Notes(*np.zeros((3, 0)), tempo=tempo)
         start, over = clock.seconds(np.stack([at, at + 0.5]) / self.steps_per_quarter)
-        end = over if end is None else np.maximum(start, end)
-        return Notes(start, end, pitch, velocity, drum=np.array(True), tempo=clock.tempo)
+        until = over if end is None else np.maximum(start, end)
+        return Notes(start, until, pitch, velocity, drum=np.array(True), tempo=clock.tempo)

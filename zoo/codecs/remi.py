@@ -169,7 +169,7 @@ class Remi:
         return np.stack([BEAT * beat, chord[beat]], axis=1)
 
     def _notes(self, pitch, on, off, loud, tempo: list[tuple[int, int]]) -> Notes:
-        clock = Notes([], [], [], tempo=_in_seconds(tempo))
+        clock = Notes(*np.zeros((3, 0)), tempo=_in_seconds(tempo))
         start, end = clock.seconds(np.stack([on, off]) / (2 * BEAT))
         velocity = loud * WIDTH + WIDTH // 2  # the middle of the bin
         return Notes(start, end, pitch, velocity, program=np.array(self.program), tempo=clock.tempo)

@@ -120,7 +120,7 @@ def _chord(row: Sequence[str]) -> Chord:
 def _beats(rows: Sequence[Sequence]) -> tuple[np.ndarray, int]:
     """Their moments, and the number of the first that begins a bar."""
     try:
-        table = np.array([[float(word) for word in row] if np.ndim(row) else [float(row)] for row in rows])
+        table = np.array([[float(word) for word in np.atleast_1d(np.asarray(row)).tolist()] for row in rows])
     except ValueError:
         raise CodecError("beats", "a line is seconds and two flags") from None
     if table.ndim != 2:

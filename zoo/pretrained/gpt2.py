@@ -25,10 +25,10 @@ KNOWN = {
 
 def model_of(folder: Path, config: Mapping[str, Any], dtype: str) -> GPT:
     check(folder, config, KNOWN)
-    found, inner = sizes(folder, config, SIZES), config.get("n_inner")
+    found: dict[str, Any] = sizes(folder, config, SIZES)
     start = int(config.get("bos_token_id") or 0)
     return GPT(
-        **found, inner=inner, tied=config.get("tie_word_embeddings", True) is not False,
+        **found, inner=config.get("n_inner"), tied=config.get("tie_word_embeddings", True) is not False,
         epsilon=float(config.get("layer_norm_epsilon", 1e-5)), dropout=float(config.get("resid_pdrop", 0.1)),
         start_token=start if start < found["vocabulary"] else 0, dtype=dtype,
     )  # fmt: skip

@@ -195,8 +195,8 @@ class VAE:
         self, params: Params, x: Array, posterior: tuple[Array, Array], key: Array, *, draws: int
     ) -> Array:
         """log p(x, z) / q(z | x) of draws from the posterior's mean and log variance, [draws, B]."""
-        mean, log_variance = posterior
-        noise = jax.random.normal(key, (draws, *mean.shape), jnp.float32)
+        mean, log_variance = (one[None] for one in posterior)
+        noise = jax.random.normal(key, (draws, *mean.shape[1:]), jnp.float32)
         z = (mean + jnp.exp(log_variance / 2) * noise).reshape(-1, mean.shape[-1])
         latent, log_determinant = self._flow(params, z)
         own = jnp.sum(jnp.square(noise) + log_variance, axis=-1) / 2  # -log q, but for a constant of log p(z) too
