@@ -9,7 +9,9 @@ import numpy as np
 from train.config import Config
 from train.data.loader import Loader
 from train.engine import Engine
+from train.evaluate import evaluate
 from train.placement import place, read_report
+from train.runs import sampling_params
 from train.step import State
 from zoo.errors import UserError
 
@@ -40,3 +42,19 @@ def fit(
     if failed.max() >= 0:
         raise UserError(f"{config.name} met a NaN or Inf at step {int(np.min(state.step)) + 1}")
     return state
+
+
+def fit_best(config: Config, source: Any, valid: Any, *, checks: int, batch_size: int) -> tuple[Any, dict[str, float]]:
+    """`fit`, of whose ``checks`` the parameters are kept that were best on ``valid``, and that nats and step."""
+    best: dict[str, Any] = {"valid": np.inf}
+
+    def check(step: int, state: State) -> None:
+        params = sampling_params(state)
+        nll = evaluate(config.model, params, state.extra, valid, batch_size=batch_size)["nll"]
+        if nll < best["valid"]:
+            # On the host: the next steps take the state's place.
+            best.update(valid=nll, best_step=step, params=jax.device_get(params))
+
+    every = (config.options.steps or 0) // checks
+    fit(config, source, chunk=every, every=every, check=check)
+    return best.pop("params"), best

@@ -16,18 +16,15 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
-import jax
 import numpy as np
 
-from benchmarks.fit import fit
+from benchmarks.fit import fit_best
 from benchmarks.quality import Means, Row, Run
 from train.config import default_config
 from train.data.sequences import sequence_source
 from train.data.spec import parse
 from train.evaluate import evaluate
 from train.optim import Optim
-from train.runs import sampling_params
-from train.step import State
 from zoo.codecs.voices import REST, VoiceGrid
 
 ARMS = {"absolute": "gpt", "relative": "music-transformer"}
@@ -63,18 +60,9 @@ def train_once(found: dict[str, Any], seed: int, budget: str, arm: str) -> Run:
         config, model=model, optim=OPTIM, ema={model.player: 0.98},
         options=replace(config.options, steps=STEPS[budget], batch_size=BATCH, seed=seed),
     )  # fmt: skip
-    best: dict[str, Any] = {"valid": np.inf}
-
-    def check(step: int, state: State) -> None:
-        params = sampling_params(state)
-        nll = evaluate(model, params, state.extra, found["valid"], batch_size=8)["nll"]
-        if nll < best["valid"]:
-            best.update(valid=nll, step=step, params=jax.device_get(params))
-
-    every = STEPS[budget] // CHECKS
-    fit(config, found["train"], chunk=every, every=every, check=check)
-    nll = evaluate(model, best["params"], {}, found["test"], batch_size=8)["nll"]
-    return {"nll": nll, "nats_per_quarter": 4 * STEP * nll, "valid": best["valid"], "best_step": best["step"]}
+    params, best = fit_best(config, found["train"], found["valid"], checks=CHECKS, batch_size=8)
+    nll = evaluate(model, params, {}, found["test"], batch_size=8)["nll"]
+    return {"nll": nll, "nats_per_quarter": 4 * STEP * nll, **best}
 
 
 def verdict(means: Means) -> str:

@@ -11,20 +11,16 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
-import jax
-import numpy as np
-
-from benchmarks.fit import fit
+from benchmarks.fit import fit_best
 from benchmarks.quality import Row, Run, of_one
 from train.config import default_config
 from train.data.source import open_source
 from train.evaluate import evaluate
 from train.fit import fit_to_data
 from train.optim import Optim
-from train.runs import sampling_params
-from train.step import State
 
 OPTIM = Optim(learning_rate=3e-3, weight_decay=0.05, clip=1.0, schedule="cosine", warmup=50, final=0.01)
+BATCH = 16
 CHECKS = 28  # of a training, on validation
 PIECES = 20  # at a time, in evaluation: some last for thousands of frames
 
@@ -39,8 +35,6 @@ class Recipe:
     steps: int
     fields: Mapping[str, Any]
     """Of the model."""
-    optim: Optim = OPTIM
-    batch: int = 16
     published: float
     source: str
 
@@ -58,26 +52,14 @@ class Recipe:
         config = default_config(self.preset)
         player = config.model.phases[0].player
         config = replace(
-            config, model=replace(config.model, **self.fields), optim=self.optim, ema={player: 0.99},
-            options=replace(config.options, data=spec, steps=self.steps, batch_size=self.batch, seed=seed),
+            config, model=replace(config.model, **self.fields), optim=OPTIM, ema={player: 0.99},
+            options=replace(config.options, data=spec, steps=self.steps, batch_size=BATCH, seed=seed),
         )  # fmt: skip
         config, source = fit_to_data(config, set())
         valid, test = (open_source(spec, split) for split in ("valid", "test"))
-        best: dict[str, Any] = {"valid": np.inf}
-
-        def check(step: int, state: State) -> None:
-            params = sampling_params(state)
-            nll = evaluate(config.model, params, state.extra, valid, batch_size=PIECES)["nll"]
-            if nll < best["valid"]:
-                best.update(valid=nll, step=step, params=jax.device_get(params))  # the state's place is taken
-
-        every = self.steps // CHECKS
-        fit(config, source, chunk=every, every=every, check=check)
-        found = evaluate(config.model, best["params"], {}, test, batch_size=PIECES)
-        return {
-            "nll": found["nll"], "after_first_frame": found["nll_after_first"], "valid": best["valid"],
-            "best_step": best["step"],
-        }  # fmt: skip
+        params, best = fit_best(config, source, valid, checks=CHECKS, batch_size=PIECES)
+        found = evaluate(config.model, params, {}, test, batch_size=PIECES)
+        return {"nll": found["nll"], "after_first_frame": found["nll_after_first"], **best}
 
 
 BAI = "{} row of Bai et al. 2018, table 1 (its code leaves out each piece's first frame)"

@@ -150,7 +150,7 @@ def into_every_codec(found) -> None:
 
 @cache
 def music_codecs() -> list:
-    names = [name for name in CODECS if name not in ("image", "points", "char", "byte", "bpe", "strokes", "voxels")]
+    names = [name for name in CODECS if name not in ("image", "points", "char", "byte", "bpe", "strokes")]
     return [from_config({"codec": name}) for name in names] + [from_config({"codec": "performance", "drums": True})]
 
 

@@ -170,9 +170,9 @@ def notes_of(codec: Any, path: Path) -> Any:
     ``read_midi`` raises it."""
     from zoo.codecs.leadsheet import LeadSheet
     from zoo.codecs.midi import read_midi
-    from zoo.codecs.songs import is_song, read_song
+    from zoo.codecs.songs import read_sheet
 
-    return (read_song if isinstance(codec, LeadSheet) and is_song(path) else read_midi)(path)
+    return (read_sheet if isinstance(codec, LeadSheet) else read_midi)(path)
 
 
 def _matlab(spec: Spec, path: Path) -> dict[str, Sequence[np.ndarray]]:

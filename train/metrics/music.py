@@ -22,11 +22,14 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from zoo.codecs.notes import Notes
+from zoo.rules import SCALES as STEPS
 
 Array = np.ndarray
 
-MAJOR, MINOR = (0, 2, 4, 5, 7, 9, 11), (0, 2, 3, 5, 7, 8, 10)
-SCALES = np.array([[(pc - root) % 12 in mode for pc in range(12)] for mode in (MAJOR, MINOR) for root in range(12)])
+SCALES = np.array(
+    [[(pc - root) % 12 in STEPS[mode] for pc in range(12)] for mode in ("major", "minor") for root in range(12)]
+)
+"""bool [24, 12], which pitch classes are in each scale."""
 _RADII, _TURNS = np.array([1, 1, 0.5]), np.array([7 / 6, 3 / 2, 2 / 3]) * np.pi
 TONAL = np.concatenate([
     _RADII[:, None] * wave(_TURNS[:, None] * np.arange(12)) for wave in (np.sin, np.cos)

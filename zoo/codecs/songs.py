@@ -29,7 +29,19 @@ def read_song(path: Path) -> Notes:
     beat_midi.txt does (lines "seconds 1 1", the last 1 at the first beat of a bar), the quarter notes of the piece are
     its beats. Raises CodecError, and nothing else.
     """
+    return _song(path, read_tracks(path))
+
+
+def read_sheet(path: Path) -> Notes:
+    """`read_song` of a file with a track called MELODY, and of any other all its notes."""
     tracks = read_tracks(path)
+    if LEAD in map(_plain, tracks):
+        return _song(path, tracks)
+    first, *others = tracks.values()
+    return _joined(first, others)
+
+
+def _song(path: Path, tracks: Mapping[str, Notes]) -> Notes:
     folder = os.path.dirname(os.fspath(path))
     chords, beats = (_rows(os.path.join(folder, name)) for name in (CHORD_FILE, BEAT_FILE))
     try:
@@ -38,17 +50,12 @@ def read_song(path: Path) -> Notes:
         raise CodecError(path, f"{error.path}: {error.cause}") from None
 
 
-def is_song(path: Path) -> bool:
-    """Whether a track is called MELODY. Raises CodecError as `read_tracks` does."""
-    return any(name.strip().upper() == LEAD for name in read_tracks(path))
-
-
 def arrange(
     tracks: Mapping[str, Notes], *, chords: Sequence[Chord] | None = None, beats: Sequence[Sequence] | None = None
 ) -> Notes:
     """The same of tracks that are read already, as ``midi.read_tracks`` gives them. ``beats``: rows of seconds and two
     flags, or of seconds alone. CodecError without a melody, and for annotations that make no sense."""
-    named = {name.strip().upper(): notes for name, notes in tracks.items()}
+    named = {_plain(name): notes for name, notes in tracks.items()}
     if LEAD not in named:
         raise CodecError("tracks", f"none is called {LEAD}, only {', '.join(sorted(tracks)) or 'none'}")
     melody = named.pop(LEAD)
@@ -89,6 +96,10 @@ def on_beats(notes: Notes, beats: np.ndarray, first: int = 0) -> Notes:
     late = before * gaps[0] - beats[0]
     tempo = [(0.0, 60 / gaps[0]), *zip((beats[:-1] + late).tolist(), (60 / gaps).tolist(), strict=True)]
     return replace(notes, start=notes.start + late, end=notes.end + late, tempo=tuple(tempo), metre=((0.0, BAR, 4),))
+
+
+def _plain(name: str) -> str:
+    return name.strip().upper()
 
 
 def _joined(first: Notes, others: Sequence[Notes]) -> Notes:
