@@ -9,18 +9,32 @@ import pytest
 
 from zoo.nn.cells import gru_step, rnn_step
 from zoo.nn.dense import rows_by_matrix
-from zoo.nn.recurrence import lstm_scan, lstm_step, scan_cells
+from zoo.nn.recurrence import lstm_scan, lstm_step, scan_cells, steps_before
 
 T, B, H = 5, 2, 3
+ENDS = pytest.mark.parametrize("lengths", [None, (2, 5), (0, 4)], ids=["whole rows", "one ends", "one never starts"])
 
 
-def plainly(inputs, recurrent, state):
-    def step(state, inputs):
-        state = lstm_step(state, inputs + state[1] @ recurrent)
-        return state, state[1]
+def row_by_row(step, hidden_of, inputs, state, lengths):
+    """A row's steps, one after the other, until it ends; then its state stays."""
+    hidden, ends = [], []
+    for row in range(B):
+        mine, rows = jax.tree.map(lambda leaf, row=row: leaf[row : row + 1], state), []
+        for time in range(T):
+            mine = step(mine, inputs[time, row : row + 1]) if lengths is None or time < lengths[row] else mine
+            rows.append(hidden_of(mine))
+        hidden.append(jnp.stack(rows))
+        ends.append(mine)
+    return jnp.concatenate(hidden, axis=1), jax.tree.map(lambda *rows: jnp.concatenate(rows), *ends)
 
-    state, hidden = jax.lax.scan(step, state, inputs)
-    return hidden, state
+
+def plainly(inputs, recurrent, state, lengths=None):
+    step = lambda state, inputs: lstm_step(state, inputs + state[1] @ recurrent)
+    return row_by_row(step, lambda state: state[1], inputs, state, lengths)
+
+
+def going(lengths):
+    return None if lengths is None else steps_before(jnp.array(lengths), T)
 
 
 def draw(seed=0, dtype=jnp.float32):
@@ -29,8 +43,8 @@ def draw(seed=0, dtype=jnp.float32):
     return normal(T, B, 4 * H), normal(H, 4 * H), (normal(B, H).astype(jnp.float32), normal(B, H))
 
 
-def loss(scan, arguments):
-    hidden, (cell, last) = scan(*arguments)
+def loss(scan, arguments, *more):
+    hidden, (cell, last) = scan(*arguments, *more)
     return jnp.sum(jnp.tanh(hidden) ** 2) + jnp.sum(jnp.sin(cell) * last)
 
 
@@ -38,12 +52,13 @@ def agree(ours, plain, tolerance=1e-5):
     jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, atol=tolerance, rtol=tolerance), ours, plain)
 
 
-def test_derivatives_of_the_scan_are_those_of_its_steps():
+@ENDS
+def test_derivatives_of_the_scan_are_those_of_its_steps(lengths):
     """Value, gradient, forward mode, and a product with the Hessian: forward over reverse, and reverse over reverse."""
     arguments, along = draw(), draw(1)
 
-    def answers(scan, arguments, along):
-        of = lambda arguments: loss(scan, arguments)
+    def answers(scan, more, arguments, along):
+        of = lambda arguments: loss(scan, arguments, more)
         inner = lambda arguments: jax.tree.reduce(jnp.add, jax.tree.map(jnp.vdot, jax.grad(of)(arguments), along))
         forward = jax.jvp(of, (arguments,), (along,))
         return (
@@ -53,19 +68,18 @@ def test_derivatives_of_the_scan_are_those_of_its_steps():
             jax.grad(inner)(arguments),
         )
 
-    both = jax.jit(lambda *given: (answers(lstm_scan, *given), answers(plainly, *given)))
+    both = jax.jit(lambda *given: (answers(lstm_scan, going(lengths), *given), answers(plainly, lengths, *given)))
     agree(*both(arguments, along), tolerance=5e-5)
 
 
+@ENDS
 @pytest.mark.parametrize(("step", "gates"), [(gru_step, 3), (rnn_step, 1)])
-def test_derivatives_of_other_cells_are_those_of_their_steps(step, gates):
-    def scanned(inputs, recurrent, bias, state):
-        def body(state, entering):
-            state = step(state, entering, state @ recurrent + bias[None])
-            return state, state
+def test_derivatives_of_other_cells_are_those_of_their_steps(step, gates, lengths):
+    def stepped(inputs, recurrent, bias, state):
+        one = lambda state, entering: step(state, entering, state @ recurrent + bias[None])
+        return row_by_row(one, lambda state: state, inputs, state, lengths)
 
-        state, hidden = jax.lax.scan(body, state, inputs)
-        return hidden, state
+    scanned = lambda *arguments: scan_cells(step, *arguments, going(lengths))
 
     rng = np.random.default_rng(0)
     normal = lambda *shape: jnp.asarray(rng.normal(size=shape), jnp.float32)
@@ -77,7 +91,7 @@ def test_derivatives_of_other_cells_are_those_of_their_steps(step, gates):
         inner = lambda arguments: jax.tree.reduce(jnp.add, jax.tree.map(jnp.vdot, jax.grad(of)(arguments), along))
         return jax.value_and_grad(of)(arguments), jax.jvp(of, (arguments,), (along,)), jax.grad(inner)(arguments)
 
-    both = jax.jit(lambda *given: (answers(partial(scan_cells, step), *given), answers(scanned, *given)))
+    both = jax.jit(lambda *given: (answers(scanned, *given), answers(stepped, *given)))
     agree(*both(arguments, along), tolerance=5e-5)
     narrow = jax.tree.map(lambda x: x.astype(jnp.bfloat16), arguments[:3])
     hidden, end = jax.eval_shape(partial(scan_cells, step), *narrow, arguments[3])

@@ -10,7 +10,7 @@ from flax.linen.dtypes import promote_dtype
 from zoo.model import Array
 from zoo.nn.columns import add_bias
 from zoo.nn.dense import rows_by_matrix
-from zoo.nn.recurrence import LSTMLayer, Step, orthogonal_gates, product, scan_cells, scan_to_lengths
+from zoo.nn.recurrence import LSTMLayer, Step, orthogonal_gates, scan_cells, steps_before
 
 Cell = Literal["lstm", "gru", "rnn"]
 State = Any  # of one layer: cell and hidden of an LSTM, hidden of the others; each [B, H]
@@ -79,12 +79,8 @@ def recur(
 ) -> tuple[Array, Array]:
     """`zoo.nn.recurrence.scan_cells` of inputs [B, T, G] -> hidden [B, T, H], and the state after each row's
     ``lengths[b]`` steps (T)."""
-    inputs = jnp.swapaxes(inputs, 0, 1)
-    if lengths is None:
-        hidden, state = scan_cells(step, inputs, recurrent, bias, state)
-    else:
-        one = lambda state, entering: step(state, entering, product(state, recurrent, bias))
-        hidden, state = scan_to_lengths(one, lambda state: state.astype(inputs.dtype), inputs, state, lengths)
+    going = steps_before(lengths, inputs.shape[1])
+    hidden, state = scan_cells(step, jnp.swapaxes(inputs, 0, 1), recurrent, bias, state, going)
     return jnp.swapaxes(hidden, 0, 1), state
 
 

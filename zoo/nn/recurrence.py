@@ -35,33 +35,49 @@ def lstm_update(state: LSTMState, gates: Array) -> tuple[LSTMState, tuple[Array,
     return (cell, (o * jnp.tanh(cell)).astype(gates.dtype)), (i, f, g, o)
 
 
+def steps_before(lengths: Array | None, steps: int) -> Array | None:
+    """Which of ``steps`` come before a row's end: bool [T, B, 1] of int32 [B]; None where no row ends."""
+    return None if lengths is None else jnp.arange(steps)[:, None, None] < lengths[None, :, None]
+
+
+def held(going: Array | None, new: Any, old: Any) -> Any:
+    """``new`` in the rows [B, 1] that go on, ``old`` in those that have ended."""
+    return new if going is None else jax.tree.map(partial(jnp.where, going), new, old)
+
+
 @jax.custom_jvp
-def lstm_scan(inputs: Array, recurrent: Array, state: LSTMState) -> tuple[Array, LSTMState]:
+def lstm_scan(
+    inputs: Array, recurrent: Array, state: LSTMState, going: Array | None = None
+) -> tuple[Array, LSTMState]:
     """All steps of a layer: inputs [T, B, 4H] (x W + b), recurrent [H, 4H] -> hidden [T, B, H], the state at the end.
+    A row's state stays where ``going`` [T, B, 1] is false.
 
     The derivative is written out, so that only what depends on the step before it is left in its loop: the factors of
     the cell's linear part come from all steps at once, and the recurrent kernel's gradient is one product. The rule is
     plain JAX: gradients of any order, forward mode and ``vmap`` go through it.
     """
 
-    def step(state: LSTMState, inputs: Array):
-        state = lstm_step(state, inputs + state[1] @ recurrent)
+    def step(state: LSTMState, xs: tuple[Array, Array | None]):
+        inputs, going = xs
+        state = held(going, lstm_step(state, inputs + state[1] @ recurrent), state)
         return state, state[1]
 
-    state, hidden = jax.lax.scan(step, state, inputs)
+    state, hidden = jax.lax.scan(step, state, (inputs, going))
     return hidden, state
 
 
 @lstm_scan.defjvp
 def _lstm_scan_jvp(primals: tuple, tangents: tuple) -> tuple:
-    inputs, recurrent, start = primals
-    inputs_dot, recurrent_dot, start_dot = tangents
+    inputs, recurrent, start, going = primals
+    inputs_dot, recurrent_dot, start_dot, _ = tangents
 
-    def step(state: LSTMState, inputs: Array):
-        state, gates = lstm_update(state, inputs + state[1] @ recurrent)
+    def step(state: LSTMState, xs: tuple[Array, Array | None]):
+        inputs, going = xs
+        new, gates = lstm_update(state, inputs + state[1] @ recurrent)
+        state = held(going, new, state)
         return state, (*state, jnp.concatenate(gates, axis=-1))
 
-    end, (cells, hidden, gates) = jax.lax.scan(step, start, inputs)
+    end, (cells, hidden, gates) = jax.lax.scan(step, start, (inputs, going))
     cells_before, hidden_before = (
         jnp.concatenate([s[None], x[:-1]]) for s, x in zip(start, (cells, hidden), strict=True)
     )
@@ -75,17 +91,17 @@ def _lstm_scan_jvp(primals: tuple, tangents: tuple) -> tuple:
     # Backwards, the loop multiplies by the transpose: it should lie in memory as such.
     transposed = jax.lax.optimization_barrier(recurrent.T)
 
-    def linear(state_dot: LSTMState, xs: tuple[Array, ...]):
+    def linear(state_dot: LSTMState, xs: tuple[Any, ...]):
         cell_dot, hidden_dot = state_dot
-        fixed, by_gates, by_cell, f = xs
+        fixed, by_gates, by_cell, f, going = xs
         gates_dot = fixed + jax.lax.dot_general(hidden_dot, transposed, (((1,), (1,)), ((), ())))
         of_input, of_forget, of_cell, of_output = jnp.split(by_gates * gates_dot, 4, axis=-1)
         cell_dot = f * cell_dot + of_input + of_forget + of_cell
         new = by_cell * cell_dot + of_output
-        state_dot = (cell_dot, new.astype(hidden_dot.dtype))
+        state_dot = held(going, (cell_dot, new.astype(hidden_dot.dtype)), state_dot)
         return state_dot, state_dot[1]
 
-    end_dot, hidden_dot = jax.lax.scan(linear, start_dot, (fixed, by_gates, by_cell, f))
+    end_dot, hidden_dot = jax.lax.scan(linear, start_dot, (fixed, by_gates, by_cell, f, going))
     return (hidden, end), (hidden_dot, end_dot)
 
 
@@ -93,19 +109,24 @@ Step = Callable[[Array, Array, Array], Array]
 
 
 @partial(jax.custom_jvp, nondiff_argnums=(0,))
-def scan_cells(step: Step, inputs: Array, recurrent: Array, bias: Array | None, state: Array) -> tuple[Array, Array]:
+def scan_cells(
+    step: Step, inputs: Array, recurrent: Array, bias: Array | None, state: Array, going: Array | None = None
+) -> tuple[Array, Array]:
     """All steps of a layer whose state is its hidden vector: inputs [T, B, G], recurrent [H, P], bias [P] or None,
-    state [B, H] -> hidden [T, B, H] of the inputs' dtype, the state at the end.
+    state [B, H] -> hidden [T, B, H] of the inputs' dtype, the state at the end. A row's state stays where ``going``
+    [T, B, 1] is false.
 
     ``step`` (state [B, H], what enters [B, G], state @ recurrent + bias [B, P]) -> state, element by element. The
     derivative is plain JAX, as that of `lstm_scan` is.
     """
 
-    def body(state: Array, entering: Array) -> tuple[Array, Array]:
+    def body(state: Array, xs: tuple[Array, Array | None]) -> tuple[Array, Array]:
+        entering, going = xs
         new = step(state, entering, product(state, recurrent, bias)).astype(state.dtype)
+        new = held(going, new, state)
         return new, new.astype(inputs.dtype)
 
-    state, hidden = jax.lax.scan(body, state, inputs)
+    state, hidden = jax.lax.scan(body, state, (inputs, going))
     return hidden, state
 
 
@@ -116,46 +137,30 @@ def product(state: Array, recurrent: Array, bias: Array | None) -> Array:
 
 @scan_cells.defjvp
 def _scan_cells_jvp(step: Step, primals: tuple, tangents: tuple) -> tuple:
-    inputs, recurrent, bias, start = primals
-    inputs_dot, recurrent_dot, bias_dot, start_dot = tangents
+    inputs, recurrent, bias, start, going = primals
+    inputs_dot, recurrent_dot, bias_dot, start_dot, _ = tangents
 
-    def body(state: Array, entering: Array) -> tuple[Array, tuple[Array, Array, Array]]:
+    def body(state: Array, xs: tuple[Array, Array | None]) -> tuple[Array, tuple[Array, Array, Array]]:
+        entering, going = xs
         through = product(state, recurrent, bias)
-        new = step(state, entering, through).astype(state.dtype)
+        new = held(going, step(state, entering, through).astype(state.dtype), state)
         return new, (new.astype(inputs.dtype), state, through)
 
-    end, (hidden, before, through) = jax.lax.scan(body, start, inputs)
+    end, (hidden, before, through) = jax.lax.scan(body, start, (inputs, going))
     fixed = rows_by_matrix(before.astype(recurrent.dtype), recurrent_dot)
     fixed = fixed if bias is None else add_bias(fixed, bias_dot)
     # Backwards, the loop multiplies by the transpose: it should lie in memory as such.
     transposed = jax.lax.optimization_barrier(recurrent.T)
 
-    def linear(state_dot: Array, xs: tuple[Array, ...]) -> tuple[Array, Array]:
-        *at, inputs_dot, fixed = xs
+    def linear(state_dot: Array, xs: tuple[Any, ...]) -> tuple[Array, Array]:
+        *at, inputs_dot, fixed, going = xs
         through_dot = jax.lax.dot_general(state_dot.astype(fixed.dtype), transposed, (((1,), (1,)), ((), ())))
         _, new_dot = jax.jvp(step, tuple(at), (state_dot, inputs_dot, fixed + through_dot))
-        new_dot = new_dot.astype(state_dot.dtype)
+        new_dot = held(going, new_dot.astype(state_dot.dtype), state_dot)
         return new_dot, new_dot.astype(inputs_dot.dtype)
 
-    end_dot, hidden_dot = jax.lax.scan(linear, start_dot, (before, inputs, through, inputs_dot, fixed))
+    end_dot, hidden_dot = jax.lax.scan(linear, start_dot, (before, inputs, through, inputs_dot, fixed, going))
     return (hidden, end), (hidden_dot, end_dot)
-
-
-def scan_to_lengths(
-    step: Callable[[Any, Array], Any], hidden_of: Callable[[Any], Array], inputs: Array, state: Any, lengths: Array
-) -> tuple[Array, Any]:
-    """Plain steps over inputs [T, B, G] of rows that end, each after its ``lengths[b]``: hidden [T, B, H], and every
-    row's state at its end, where it stays."""
-
-    def body(state: Any, xs: tuple[Array, Array]) -> tuple[Any, Array]:
-        entering, time = xs
-        going = (time < lengths)[:, None]
-        keep = lambda new, old: jnp.where(going, new.astype(old.dtype), old)
-        state = jax.tree.map(keep, step(state, entering), state)
-        return state, hidden_of(state)
-
-    state, hidden = jax.lax.scan(body, state, (inputs, jnp.arange(inputs.shape[0])))
-    return hidden, state
 
 
 class LSTMLayer(nn.Module):
@@ -176,11 +181,7 @@ class LSTMLayer(nn.Module):
         x, kernel, recurrent, bias = promote_dtype(x, kernel, recurrent, bias, dtype=jnp.dtype(self.dtype))
         # One product for all steps; inside the scan only what depends on the step before is left.
         inputs = add_bias(rows_by_matrix(jnp.swapaxes(x, 0, 1), kernel), bias)  # [T, B, 4H]
-        if lengths is None:
-            hidden, state = lstm_scan(inputs, recurrent, state)
-        else:
-            step = lambda state, entering: lstm_step(state, entering + state[1] @ recurrent)
-            hidden, state = scan_to_lengths(step, lambda state: state[1], inputs, state, lengths)
+        hidden, state = lstm_scan(inputs, recurrent, state, steps_before(lengths, x.shape[1]))
         return jnp.swapaxes(hidden, 0, 1), state
 
 
