@@ -125,7 +125,7 @@ def test_under_jit_one_all_reduce_sums_the_gradients(name):
     assert len(large) == 1 and 0 <= large[0].bytes - gradients <= SCALARS
 
 
-@pytest.mark.parametrize("name", ["lstm", "gru", "rnn", "rnn-nade"])
+@pytest.mark.parametrize("name", ["lstm", "gru", "rnn", "rnn-nade", "sketch-rnn", "piano-composer-events"])
 def test_recurrent_nets_do_not_sum_at_every_step(name):
     compiled, _ = step(name, "jit", ALL)
     assert 1 <= sum(one.times for one in by_kind(compiled)["all-reduce"]) <= 3

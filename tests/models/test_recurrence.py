@@ -9,6 +9,7 @@ import pytest
 
 from zoo.nn.cells import gru_step, rnn_step
 from zoo.nn.dense import rows_by_matrix
+from zoo.nn.norm_lstm import norm_lstm_step
 from zoo.nn.recurrence import lstm_scan, lstm_step, scan_cells, steps_before
 
 T, B, H = 5, 2, 3
@@ -21,7 +22,8 @@ def row_by_row(step, hidden_of, inputs, state, lengths):
     for row in range(B):
         mine, rows = jax.tree.map(lambda leaf, row=row: leaf[row : row + 1], state), []
         for time in range(T):
-            mine = step(mine, inputs[time, row : row + 1]) if lengths is None or time < lengths[row] else mine
+            entering = jax.tree.map(lambda leaf, at=(time, row): leaf[at][None], inputs)
+            mine = step(mine, entering) if lengths is None or time < lengths[row] else mine
             rows.append(hidden_of(mine))
         hidden.append(jnp.stack(rows))
         ends.append(mine)
@@ -96,6 +98,27 @@ def test_derivatives_of_other_cells_are_those_of_their_steps(step, gates, length
     narrow = jax.tree.map(lambda x: x.astype(jnp.bfloat16), arguments[:3])
     hidden, end = jax.eval_shape(partial(scan_cells, step), *narrow, arguments[3])
     assert hidden.dtype == jnp.bfloat16 and end.dtype == jnp.float32
+
+
+@ENDS
+def test_a_step_with_weights_of_its_own_has_its_derivatives(lengths):
+    """That of layer normalisation: a state of two leaves, inputs of two, and weights used at every step."""
+    rng = np.random.default_rng(0)
+    normal = lambda *shape: jnp.asarray(rng.normal(size=shape), jnp.float32)
+    own = normal(B, 4 * H), normal(B, H), normal(B, H)
+    arguments = (normal(T, B, 4 * H), normal(T, B, H)), normal(H, 4 * H), (normal(B, H), normal(B, H)), own
+
+    def ours(inputs, recurrent, state, own):
+        return scan_cells(norm_lstm_step, inputs, recurrent, None, state, going(lengths), own)
+
+    def plain(inputs, recurrent, state, own):
+        """``own`` is that of row 0 for both rows: what is learnt is shared."""
+        step = lambda state, entering: norm_lstm_step(state, entering, state[1] @ recurrent, *(x[:1] for x in own))
+        return row_by_row(step, lambda state: state[1], inputs, state, lengths)
+
+    shared = lambda own: tuple(jnp.broadcast_to(x[:1], x.shape) for x in own)
+    of = lambda scan: jax.value_and_grad(lambda *given: loss(scan, (*given[:-1], shared(given[-1]))), (0, 1, 2, 3))
+    agree(jax.jit(of(ours))(*arguments), jax.jit(of(plain))(*arguments), tolerance=5e-5)
 
 
 def test_a_population_of_scans_is_its_members():

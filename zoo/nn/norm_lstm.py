@@ -9,7 +9,7 @@ from zoo.model import Array
 from zoo.nn.columns import add_bias
 from zoo.nn.dense import rows_by_matrix
 from zoo.nn.norm import layer_norm
-from zoo.nn.recurrence import LSTMState, forget_bias, lstm_scan, orthogonal_gates
+from zoo.nn.recurrence import LSTMState, forget_bias, lstm_scan, orthogonal_gates, scan_cells, steps_before
 
 
 class NormLSTMLayer(nn.Module):
@@ -37,35 +37,34 @@ class NormLSTMLayer(nn.Module):
         bias = self.param("bias", forget_bias, (4 * width,))
         x, kernel, recurrent, bias = promote_dtype(x, kernel, recurrent, bias, dtype=dtype)
         inputs = rows_by_matrix(jnp.swapaxes(x, 0, 1), kernel)  # [T, B, 4H]
+        norms = ()
         if self.norm:
             ones, zeros = nn.initializers.ones, nn.initializers.zeros
             entering, through = (self.param(name, ones, (4 * width,)) for name in ("scale_x", "scale_h"))
-            leaving = self.param("scale_c", ones, (width,)), self.param("bias_c", zeros, (width,))
+            norms = through, self.param("scale_c", ones, (width,)), self.param("bias_c", zeros, (width,))
+            norms = tuple(jnp.broadcast_to(one, (len(x), *one.shape)) for one in norms)
             inputs = layer_norm(inputs, entering).astype(dtype)
         inputs = add_bias(inputs, bias)
         kept = None
         if train and self.dropout is not None:
             share = 1 - self.dropout
-            mask = jax.random.bernoulli(self.make_rng("dropout"), share, (*inputs.shape[:2], width))
-            kept = mask / share
-        if not self.norm and kept is None and lengths is None:
-            hidden, state = lstm_scan(inputs, recurrent, state)
-            return jnp.swapaxes(hidden, 0, 1), state
-
-        def step(state: LSTMState, xs: tuple[Array, Array | None, Array]) -> tuple[LSTMState, Array]:
-            gates, mask, time = xs
-            cell, hidden = state
-            recurs = hidden @ recurrent
-            gates += layer_norm(recurs, through).astype(dtype) if self.norm else recurs
-            i, f, g, o = jnp.split(gates, 4, axis=-1)
-            new = jnp.tanh(g) if mask is None else jnp.tanh(g) * mask.astype(g.dtype)
-            after = jax.nn.sigmoid(f) * cell + jax.nn.sigmoid(i) * new
-            out = layer_norm(after, *leaving) if self.norm else after
-            after = (after, (jax.nn.sigmoid(o) * jnp.tanh(out)).astype(hidden.dtype))
-            if lengths is not None:
-                going = (time < lengths)[:, None]
-                after = jax.tree.map(lambda new, old: jnp.where(going, new, old), after, state)
-            return after, after[1]
-
-        state, hidden = jax.lax.scan(step, state, (inputs, kept, jnp.arange(inputs.shape[0])))
+            kept = jax.random.bernoulli(self.make_rng("dropout"), share, (*inputs.shape[:2], width)) / share
+        going = steps_before(lengths, x.shape[1])
+        if norms or kept is not None:
+            hidden, state = scan_cells(norm_lstm_step, (inputs, kept), recurrent, None, state, going, norms)
+        else:
+            hidden, state = lstm_scan(inputs, recurrent, state, going)
         return jnp.swapaxes(hidden, 0, 1), state
+
+
+def norm_lstm_step(state: LSTMState, entering: tuple[Array, Array | None], through: Array, *norms: Array) -> LSTMState:
+    """One update of [B, H] twice by normalised x W + b and the factors of what is added to the cell, h U [B, 4H], and
+    the norms' scale of h U, scale and bias of the cell, each with its row."""
+    (cell, _), (gates, kept) = state, entering
+    if norms:
+        through = (layer_norm(through) * norms[0]).astype(gates.dtype)
+    i, f, g, o = jnp.split(gates + through, 4, axis=-1)
+    new = jnp.tanh(g) if kept is None else jnp.tanh(g) * kept.astype(g.dtype)
+    cell = jax.nn.sigmoid(f) * cell + jax.nn.sigmoid(i) * new
+    out = layer_norm(cell) * norms[1] + norms[2] if norms else cell
+    return cell, jax.nn.sigmoid(o) * jnp.tanh(out)

@@ -46,9 +46,7 @@ def held(going: Array | None, new: Any, old: Any) -> Any:
 
 
 @jax.custom_jvp
-def lstm_scan(
-    inputs: Array, recurrent: Array, state: LSTMState, going: Array | None = None
-) -> tuple[Array, LSTMState]:
+def lstm_scan(inputs: Array, recurrent: Array, state: LSTMState, going: Array | None = None) -> tuple[Array, LSTMState]:
     """All steps of a layer: inputs [T, B, 4H] (x W + b), recurrent [H, 4H] -> hidden [T, B, H], the state at the end.
     A row's state stays where ``going`` [T, B, 1] is false.
 
@@ -105,29 +103,45 @@ def _lstm_scan_jvp(primals: tuple, tangents: tuple) -> tuple:
     return (hidden, end), (hidden_dot, end_dot)
 
 
-Step = Callable[[Array, Array, Array], Array]
+Step = Callable[..., Any]
 
 
 @partial(jax.custom_jvp, nondiff_argnums=(0,))
 def scan_cells(
-    step: Step, inputs: Array, recurrent: Array, bias: Array | None, state: Array, going: Array | None = None
-) -> tuple[Array, Array]:
-    """All steps of a layer whose state is its hidden vector: inputs [T, B, G], recurrent [H, P], bias [P] or None,
-    state [B, H] -> hidden [T, B, H] of the inputs' dtype, the state at the end. A row's state stays where ``going``
-    [T, B, 1] is false.
+    step: Step,
+    inputs: Any,
+    recurrent: Array,
+    bias: Array | None,
+    state: Any,
+    going: Array | None = None,
+    own: tuple[Array, ...] = (),
+) -> tuple[Array, Any]:
+    """All steps of a layer: inputs, leaves [T, B, G], recurrent [H, P], bias [P] or None, state, leaves [B, H], the
+    last of them the hidden one -> hidden [T, B, H] of the kernel's dtype, the state at the end. A row's state stays
+    where ``going`` [T, B, 1] is false.
 
-    ``step`` (state [B, H], what enters [B, G], state @ recurrent + bias [B, P]) -> state, element by element. The
-    derivative is plain JAX, as that of `lstm_scan` is.
+    ``step`` (state, what enters, hidden @ recurrent + bias [B, P], *own) -> state. ``own``: leaves [B, P] of what else
+    is learnt, a copy for every row: so its gradient is summed over rows, hence over devices, once and not at every
+    step. The derivative is plain JAX, as that of `lstm_scan` is.
     """
 
-    def body(state: Array, xs: tuple[Array, Array | None]) -> tuple[Array, Array]:
+    def body(state: Any, xs: tuple[Any, Array | None]) -> tuple[Any, Array]:
         entering, going = xs
-        new = step(state, entering, product(state, recurrent, bias)).astype(state.dtype)
-        new = held(going, new, state)
-        return new, new.astype(inputs.dtype)
+        new = step(state, entering, product(hidden_of(state), recurrent, bias), *own)
+        new = held(going, as_before(new, state), state)
+        return new, hidden_of(new).astype(recurrent.dtype)
 
     state, hidden = jax.lax.scan(body, state, (inputs, going))
     return hidden, state
+
+
+def hidden_of(state: Any) -> Array:
+    return jax.tree.leaves(state)[-1]
+
+
+def as_before(new: Any, old: Any) -> Any:
+    """In the dtypes that a state has."""
+    return jax.tree.map(lambda new, old: new.astype(old.dtype), new, old)
 
 
 def product(state: Array, recurrent: Array, bias: Array | None) -> Array:
@@ -137,27 +151,28 @@ def product(state: Array, recurrent: Array, bias: Array | None) -> Array:
 
 @scan_cells.defjvp
 def _scan_cells_jvp(step: Step, primals: tuple, tangents: tuple) -> tuple:
-    inputs, recurrent, bias, start, going = primals
-    inputs_dot, recurrent_dot, bias_dot, start_dot, _ = tangents
+    inputs, recurrent, bias, start, going, own = primals
+    inputs_dot, recurrent_dot, bias_dot, start_dot, _, own_dot = tangents
 
-    def body(state: Array, xs: tuple[Array, Array | None]) -> tuple[Array, tuple[Array, Array, Array]]:
+    def body(state: Any, xs: tuple[Any, Array | None]) -> tuple[Any, tuple[Array, Any, Array]]:
         entering, going = xs
-        through = product(state, recurrent, bias)
-        new = held(going, step(state, entering, through).astype(state.dtype), state)
-        return new, (new.astype(inputs.dtype), state, through)
+        through = product(hidden_of(state), recurrent, bias)
+        new = held(going, as_before(step(state, entering, through, *own), state), state)
+        return new, (hidden_of(new).astype(recurrent.dtype), state, through)
 
     end, (hidden, before, through) = jax.lax.scan(body, start, (inputs, going))
-    fixed = rows_by_matrix(before.astype(recurrent.dtype), recurrent_dot)
+    fixed = rows_by_matrix(hidden_of(before).astype(recurrent.dtype), recurrent_dot)
     fixed = fixed if bias is None else add_bias(fixed, bias_dot)
     # Backwards, the loop multiplies by the transpose: it should lie in memory as such.
     transposed = jax.lax.optimization_barrier(recurrent.T)
 
-    def linear(state_dot: Array, xs: tuple[Any, ...]) -> tuple[Array, Array]:
+    def linear(state_dot: Any, xs: tuple[Any, ...]) -> tuple[Any, Array]:
         *at, inputs_dot, fixed, going = xs
-        through_dot = jax.lax.dot_general(state_dot.astype(fixed.dtype), transposed, (((1,), (1,)), ((), ())))
-        _, new_dot = jax.jvp(step, tuple(at), (state_dot, inputs_dot, fixed + through_dot))
-        new_dot = held(going, new_dot.astype(state_dot.dtype), state_dot)
-        return new_dot, new_dot.astype(inputs_dot.dtype)
+        hidden_dot = hidden_of(state_dot).astype(fixed.dtype)
+        through_dot = fixed + jax.lax.dot_general(hidden_dot, transposed, (((1,), (1,)), ((), ())))
+        _, new_dot = jax.jvp(step, (*at, *own), (state_dot, inputs_dot, through_dot, *own_dot))
+        new_dot = held(going, as_before(new_dot, state_dot), state_dot)
+        return new_dot, hidden_of(new_dot).astype(fixed.dtype)
 
     end_dot, hidden_dot = jax.lax.scan(linear, start_dot, (before, inputs, through, inputs_dot, fixed, going))
     return (hidden, end), (hidden_dot, end_dot)
