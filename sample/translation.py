@@ -13,6 +13,7 @@ from sample.options import Options, Target, wanted
 from train.data.pixels import recolour
 from train.flags import jit
 from zoo.codecs.images import ImageCodec, grid, read_image, write_png
+from zoo.codecs.maps import LabelMap
 from zoo.codecs.media import with_suffix
 from zoo.errors import UserError
 from zoo.model import Array, TranslationModel
@@ -30,18 +31,19 @@ def write_translations(run: Any, options: Options, place: Target, meta: dict[str
         raise UserError(f"--back: {run.config.name} has learnt one direction only")
     wanted(place, [".png"], what="translations")
     shapes = [run.model.batch_spec(1)[name].shape for name in ("input", "image")]
-    codecs = [ImageCodec(channels=shape[-1]) for shape in shapes]
-    codecs = codecs[::-1] if options.back else codecs
+    maps = LabelMap(shapes[0][-1]) if getattr(run.model, "maps", False) else None
+    codecs: list[Any] = [maps or ImageCodec(channels=shapes[0][-1]), ImageCodec(channels=shapes[1][-1])]
+    start, end = codecs[::-1] if options.back else codecs
     size = None if options.keep_size else shapes[0][1]
     if place.kinds and size is None:
         raise UserError("--keep-size gives pictures of many sizes: let --out be a folder")
     controls = {"way": "back"} if options.back else {}
     sources, made, names = [], [], files_at(options.translate or "", options.n)
     for number, file in enumerate(names):
-        source = read_image(file, channels=codecs[0].channels, size=size)
         key = jax.random.fold_in(jax.random.key(options.seed), number)
-        sources.append(source)
-        made.append(codecs[1].decode(translated(run, codecs[0].encode(source), key, **controls)))
+        source = maps.read(file, size=size) if maps else read_image(file, channels=start.channels, size=size)
+        sources.append(maps.colours(source) if maps else source)
+        made.append(end.decode(translated(run, start.encode(source), key, **controls)))
     meta = {**meta, "size": "kept" if size is None else size}
     if place.kinds:
         path = with_suffix(place.stem, ".png")

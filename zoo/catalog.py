@@ -64,6 +64,25 @@ _TRIO = {
 _INFO = {"beta": 0.0, "mmd": 1000.0}  # alpha 1, lambda 1000
 _FACES = {"image_size": 256, "latent_size": 100, "width": 32, "widest": 16}
 _SMALL_PAIRS = {"image_size": 64, "width": 32, "critic_layers": 2}
+_HD = {
+    "network": "coarse-to-fine",
+    "width": 32,
+    "critic_width": 64,
+    "scales": 2,
+    "loss": "least-squares",
+    "l1": 0.0,
+    "matching": 10.0,
+}
+_SPADE = {
+    "network": "spade",
+    "critic_layers": 4,
+    "scales": 2,
+    "spectral": True,
+    "jitter": False,
+    "loss": "hinge",
+    "l1": 0.0,
+    "matching": 10.0,
+}
 _FOUR_FAMILIES = "art?family=ridges,bloom,spiral,glass"
 
 CATALOG: Mapping[str, Entry] = MappingProxyType(
@@ -82,6 +101,8 @@ CATALOG: Mapping[str, Entry] = MappingProxyType(
         "r3gan": Entry("gan", "zoo.gan.r3gan", "R3GAN", "Huang et al. 2024", "art"),
         "pix2pix": Entry("gan", "zoo.gan.pix2pix", "Pix2Pix", "Isola et al. 2017", "sketch?size=64", _SMALL_PAIRS),
         "pix2pix-256": Entry("gan", "zoo.gan.pix2pix", "Pix2Pix", "Isola et al. 2017", "sketch?size=256"),
+        "pix2pixhd": Entry("gan", "zoo.gan.pix2pix", "Pix2Pix", "Wang et al. 2018", "sketch?size=256", _HD),
+        "spade": Entry("gan", "zoo.gan.pix2pix", "Pix2Pix", "Park et al. 2019", "regions?size=256", _SPADE),
         "cyclegan": Entry("gan", "zoo.gan.cyclegan", "CycleGAN", "Zhu et al. 2017", "seasons?size=64", _SMALL_PAIRS),
         "cyclegan-256": Entry("gan", "zoo.gan.cyclegan", "CycleGAN", "Zhu et al. 2017", "seasons?size=256"),
         "gan2d": Entry("gan", "zoo.gan.gan2d", "GAN2D", "Goodfellow et al. 2014; Lin et al. 2018", "ring"),

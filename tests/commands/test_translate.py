@@ -15,11 +15,11 @@ SIDE = 16
 
 @pytest.fixture(scope="module")
 def runs(tmp_path_factory) -> Path:
-    """The runs ``pix2pix`` (of a grey sketch) and ``cyclegan`` (of files); a folder ``mine`` of two pictures of other
-    sizes."""
+    """The runs ``pix2pix`` (of a grey sketch), ``spade`` (of maps of six labels) and ``cyclegan`` (of files); a folder
+    ``mine`` of two pictures of other sizes, and ``maps`` of two maps."""
     folder = tmp_path_factory.mktemp("translators")
     rng = np.random.default_rng(0)
-    for side in ("mine", "warm", "cold"):
+    for side in ("mine", "maps", "warm", "cold"):
         (folder / side).mkdir()
     for name, shape in (("tree", (20, 30, 3)), ("lake", (16, 16, 3))):
         write_png(rng.integers(0, 256, shape, np.uint8), folder / "mine" / f"{name}.png")
@@ -29,7 +29,14 @@ def runs(tmp_path_factory) -> Path:
     budget = ["--steps", "1", "--batch-size", "8", "--dispatch", "1", "--save-every", "1"]
     shape = ["--model.width", "4", "--model.critic-layers", "1"]
     sketch, pairs = f"sketch?size={SIDE}&family=glass", f"pairs:{folder}/warm,{folder}/cold?match=none"
-    for name, data, more in (("pix2pix", sketch, []), ("cyclegan", pairs, ["--model.blocks", "1"])):
+    write_png(rng.integers(0, 6, (20, 30, 1)).astype(np.uint8), folder / "maps" / "land.png")
+    write_png(np.full((16, 16, 1), 200, np.uint8), folder / "maps" / "wrong.png")
+    trainings = (
+        ("pix2pix", sketch, []),
+        ("spade", f"regions?size={SIDE}", []),
+        ("cyclegan", pairs, ["--model.blocks", "1"]),
+    )
+    for name, data, more in trainings:
         words = [name, "--data", data, *budget, *shape, *more, "--out", str(folder / name)]
         with untrained():
             assert zoo_train(words) == 0
@@ -51,6 +58,16 @@ def test_a_file_each_by_the_source_s_name(runs, tmp_path, capsys):
     assert paths[0].read_bytes() == again[0].read_bytes()
     (alone,) = drawn(capsys, runs / "pix2pix", "--translate", runs / "mine" / "lake.png", "--out", tmp_path / "one")
     np.testing.assert_array_equal(read_png(alone)[0], read_png(paths[0])[0])
+
+
+def test_maps_of_labels_become_pictures(runs, tmp_path, capsys):
+    (path,) = drawn(capsys, runs / "spade", "--translate", runs / "maps" / "land.png", "--out", tmp_path)
+    assert read_png(path)[0].shape == (SIDE, SIDE, 3)
+    (path,) = drawn(capsys, runs / "spade", "--translate", runs / "maps", "-n", 1, "--out", tmp_path / "sheet.png")
+    above, below = np.split(read_png(path)[0][2:], 2)
+    assert above.std() > 20 and not np.array_equal(above, below)  # the map in colours, above what it became
+    assert main([str(runs / "spade"), "--translate", str(runs / "maps"), "--out", str(tmp_path)]) == 2
+    assert "wrong.png: label 200, where there are 0 to 5" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("name", ["pix2pix", "cyclegan"])

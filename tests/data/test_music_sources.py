@@ -124,6 +124,24 @@ def test_rolls_of_matlab(tmp_path: Path) -> None:
     assert open_source(f"rolls:{tmp_path}/a.npz", "test").size == 3
 
 
+def test_long_rolls_are_cut_for_training_only(tmp_path: Path) -> None:
+    long, short = (np.random.default_rng(seed).integers(0, 2, (size, 88)) for seed, size in enumerate((21, 5)))
+    rolls = np.empty(2, object)
+    rolls[:] = [long, short]
+    np.savez(tmp_path / "a.npz", train_roll=rolls, test_roll=rolls)
+    spec = f"rolls:{tmp_path}/a.npz?window=8"
+    train, test = read(spec, "train"), read(spec, "test")
+    starts = [0, 4, 8, 12, 16]
+    assert train["roll"].shape == (6, 8, 88) and train["length"].tolist() == [8, 8, 8, 8, 5, 5]
+    for row, n, want in zip(
+        train["roll"], train["length"], [*(long[at : at + 8] for at in starts), short], strict=True
+    ):
+        assert np.array_equal(row[:n], want) and not row[n:].any()
+    assert test["length"].tolist() == [21, 5] and np.array_equal(test["roll"][0], long)
+    with pytest.raises(UserError, match="leave window out"):
+        open_source(spec, length=16)
+
+
 def test_files_that_hold_no_rolls(tmp_path: Path) -> None:
     scipy.io.savemat(tmp_path / "other.mat", {"x": np.zeros(3)})
     scipy.io.savemat(tmp_path / "narrow.mat", {"traindata": np.zeros((4, 12))})

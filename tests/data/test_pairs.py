@@ -54,6 +54,30 @@ def test_channels_of_both_sides_and_a_size(folders):
     assert source.codec.channels == 1
 
 
+@pytest.mark.parametrize("store", ["memory", "disk"])
+def test_maps_of_labels(folders, store):
+    (folders / "maps").mkdir()
+    rng = np.random.default_rng(0)
+    maps = {n: rng.integers(0, 4, (8, 8, 1)).astype(np.uint8) for n in range(20)}
+    for n, labels in maps.items():
+        write_png(labels, folders / "maps" / f"{n}.png")
+    spec = f"pairs:{folders}/maps,{folders}/b?from={store}"
+    source = open_source(f"{spec}&labels=4")
+    assert source.fields == {"image_size": 8, "channels": 3, "input_channels": 4, "maps": True}
+    batch = source.read(np.arange(source.size, dtype=np.int32))
+    numbers = (np.rint((batch["image"][:, 0, 0, 0] + 1) * 127.5).astype(int) - 5) // 10
+    for n, planes in zip(numbers, batch["input"], strict=True):
+        np.testing.assert_array_equal(planes, np.eye(4)[maps[int(n)][..., 0]] * 2 - 1)
+    with pytest.raises(UserError, match=r"label 3, where there are 0 to 2; say how many there are by labels=N"):
+        read = open_source(f"{spec}&labels=3")
+        read.read(np.arange(read.size, dtype=np.int32))
+    for more, words in (("labels=4&input_channels=1", "leave input_channels out"), ("labels=1", "at least 2")):
+        with pytest.raises(UserError, match=words):
+            open_source(f"{spec}&{more}")
+    with pytest.raises(UserError, match="folder of their own"):
+        open_source(f"pairs:{folders}/maps?labels=4")
+
+
 def test_two_halves_of_a_picture(tmp_path):
     for n in range(10):
         both = np.concatenate([colour(10 * n, height=6, width=6), colour(10 * n + 5, height=6, width=6)], axis=1)

@@ -1,4 +1,4 @@
-"""art: pictures that pure functions draw on the device. Nothing is stored, nothing is downloaded."""
+"""art, sprites: pictures that pure functions draw on the device. Nothing is stored, nothing is downloaded."""
 
 from typing import Any
 
@@ -11,6 +11,7 @@ from zoo.codecs.images import ImageCodec
 from zoo.errors import UserError
 
 SIZE = 32
+SPRITE = 64  # pixels a side
 HELD_OUT = 1024
 
 
@@ -43,6 +44,31 @@ def open_art(spec: Spec, split: str, *, image_size: int | None, length: int | No
         fields={"image_size": size, "channels": 3, "classes": len(families)},
         example=example,
         labels=families,
+    )
+
+
+def open_sprites(spec: Spec, split: str, *, image_size: int | None, length: int | None) -> Source:
+    """sprites?size=N: a shape of three in 6 sizes and 40 turns at 32 x 32 places, white on black: like dSprites. Nine
+    tenths are "train"; a picture's label is its shape."""
+    from zoo.algorithmic.sprites import COUNT, SHAPES
+
+    spec.allow("size")
+    size = image_size or spec.integer("size", SPRITE) or SPRITE
+    trained = COUNT * 9 // 10
+
+    def example(arrays: dict[str, Any], index: Any) -> dict[str, Any]:
+        from zoo.algorithmic.sprites import draw_sprite, factors_of
+
+        factors = factors_of(index if split == "train" else trained + index)
+        return {"image": draw_sprite(factors, size).astype(np.float32), "label": factors[0]}
+
+    return Source(
+        spec=spec.text,
+        codec=ImageCodec(channels=1),
+        size=trained if split == "train" else COUNT - trained,
+        fields={"image_size": size, "channels": 1, "classes": len(SHAPES)},
+        example=example,
+        labels=SHAPES,
     )
 
 

@@ -1,4 +1,5 @@
-"""sketch, seasons: pictures to be made of others, drawn on the device. Nothing is stored, nothing is downloaded."""
+"""sketch, seasons, regions: pictures to be made of others, drawn on the device. Nothing is stored, nothing is
+downloaded."""
 
 from collections.abc import Callable
 from typing import Any
@@ -51,6 +52,25 @@ def open_seasons(spec: Spec, split: str, *, image_size: int | None, length: int 
     return _drawn(spec, split, example, image_size, input_channels=3)
 
 
+def open_regions(spec: Spec, split: str, *, image_size: int | None, length: int | None) -> Source:
+    """regions?size=N&count=N&alike=0|1: maps of six kinds of land as ``input``, a plane a kind, and pictures of them.
+    ``alike``: two kinds each have the same colours, and differ by pattern only."""
+    from zoo.algorithmic.regions import NAMES
+    from zoo.codecs.maps import LabelMap
+
+    spec.allow("size", "count", "alike")
+    alike = spec.choice("alike", ("0", "1"), "0") == "1"
+    planes = LabelMap(len(NAMES))
+
+    def example(key: Any, size: int) -> dict[str, Any]:
+        from zoo.algorithmic.regions import draw_regions
+
+        labels, image = draw_regions(key, size, alike=alike)
+        return {"input": planes.encode(labels[..., None]), "image": image}
+
+    return _drawn(spec, split, example, image_size, input_channels=len(NAMES), maps=True)
+
+
 def _drawn(
     spec: Spec,
     split: str,
@@ -58,6 +78,7 @@ def _drawn(
     image_size: int | None,
     *,
     input_channels: int,
+    maps: bool = False,
     labels: tuple[str, ...] = (),
 ) -> Source:
     """Examples of ``draw(key, size)``, in splits of art's sizes."""
@@ -71,7 +92,7 @@ def _drawn(
         batch = draw(jax.random.fold_in(jax.random.key(SPLITS.index(split)), index), size)
         return {name: value if name == "label" else value.astype(np.float32) for name, value in batch.items()}
 
-    fields = {"image_size": size, "channels": 3, "input_channels": input_channels}
+    fields = {"image_size": size, "channels": 3, "input_channels": input_channels} | ({"maps": True} if maps else {})
     return Source(
         spec=spec.text,
         codec=ImageCodec(channels=3),

@@ -62,14 +62,19 @@ def open_midi(spec: Spec, split: str, *, image_size: int | None, length: int | N
 
 
 def open_rolls(spec: Spec, split: str, *, image_size: int | None, length: int | None) -> Source:
-    """rolls:FILE?steps=N&transpose=N, piano rolls [T, 88] of keys 21..108.
+    """rolls:FILE?steps=N&transpose=N&window=N, piano rolls [T, 88] of keys 21..108.
 
     A MATLAB 5 file as Boulanger-Lewandowski et al. 2012 published (cells traindata, validdata, testdata), or an npz as
     ``npz:`` describes it (``roll``, or one array a split). ``steps``: frames a quarter note, for playing, default 1.
+    ``window``: a model of whole pieces is trained on windows of so many frames, half of which a window shares with the
+    next.
     """
     from zoo.codecs.rolls import PianoRoll
 
-    spec.allow("steps", "transpose")
+    spec.allow("steps", "transpose", "window")
+    window = spec.integer("window", least=2)
+    if window and length:
+        raise UserError(f"{spec.text}: the model's own windows have {length} frames; leave window out")
     path = spec.file()
     if path.suffix.lower() == ".mat":
         own = _matlab(spec, path)
@@ -82,7 +87,8 @@ def open_rolls(spec: Spec, split: str, *, image_size: int | None, length: int | 
         PianoRoll(steps_per_quarter=spec.integer("steps", 1) or 1),
         own,
         split=split,
-        length=length,
+        length=window if window and split == "train" else length,
+        align=window // 2 if window else 1,
         transpose=spec.integer("transpose", 0, least=0) or 0,
     )
 

@@ -18,6 +18,7 @@ from train.data.splits import select
 from train.data.workers import cores
 from zoo.codecs.errors import CodecError
 from zoo.codecs.images import ImageCodec, read_image
+from zoo.codecs.maps import MOST, LabelError, LabelMap
 from zoo.errors import UserError
 
 
@@ -53,6 +54,32 @@ class Picture:
 
 
 @dataclass(frozen=True)
+class Form:
+    """What the pictures of a side become: of ``channels``, or, with ``labels``, planes of so many labels."""
+
+    channels: int
+    labels: int | None = None
+
+    @property
+    def stored(self) -> int:
+        """Channels of its uint8 arrays."""
+        return 1 if self.labels else self.channels
+
+    def read(self, picture: Picture, size: int) -> np.ndarray:
+        """uint8 [size, size, stored]. Raises CodecError, and a UserError for labels that were not promised."""
+        if self.labels:
+            try:
+                return LabelMap(self.labels).read(picture.path, size=size)
+            except LabelError as error:
+                raise UserError(f"{error}; say how many there are by labels=N") from None
+        return picture.read(size=size, channels=self.channels)
+
+    def to_unit(self, stored: Any) -> Any:
+        """uint8 [..., stored] -> float32 [..., channels] in [-1, 1]."""
+        return LabelMap(self.labels).encode(stored) if self.labels else pixels.to_unit(stored)
+
+
+@dataclass(frozen=True)
 class Side:
     """One of the two sets: its pictures, in order, and their (width, height)."""
 
@@ -63,15 +90,20 @@ class Side:
         return Side(tuple(self.pictures[i] for i in rows), tuple(self.sizes[i] for i in rows))
 
 
+Parts = dict[str, tuple[Side, Form]]
+"""``input`` and ``image``."""
+
+
 def open_pairs(spec: Spec, split: str, *, image_size: int | None, length: int | None) -> Source:
-    """pairs:A,B?size=N&channels=1|3|4&input_channels=1|3|4&match=name|none&direction=ab|ba&from=memory|disk
+    """pairs:A,B?size=N&channels=1|3|4&input_channels=1|3|4&labels=N&match=name|none&direction=ab|ba&from=memory|disk
 
     Batches of ``input``, the pictures to start from, and ``image``, those to arrive at: of the folders A and B, or with
     direction=ba the other way round. Pictures are matched by their names without suffix, and must be of one shape;
     match=none draws every picture with every other. pairs:DIR is one folder of pictures with A in the left half and B
-    in the right. Sizes, splits and memory as for images:DIR.
+    in the right. ``labels``: what one starts from are maps of labels 0 to N - 1, in grey PNG or by number of a palette.
+    Sizes, splits and memory as for images:DIR.
     """
-    spec.allow("size", "channels", "input_channels", "match", "direction", "from")
+    spec.allow("size", "channels", "input_channels", "labels", "match", "direction", "from")
     matched = spec.choice("match", ("name", "none"), "name") == "name"
     sides, skipped = _sides(spec, matched=matched)
     if spec.choice("direction", ("ab", "ba"), "ab") == "ba":
@@ -80,24 +112,25 @@ def open_pairs(spec: Spec, split: str, *, image_size: int | None, length: int | 
     size = image_size or spec.integer("size") or pixels.natural_size(sizes)
     names = ("channels", "input_channels")
     channels, input_channels = (int(spec.choice(name, map(str, pixels.CHANNELS), "3")) for name in names)
+    labels = spec.integer("labels", least=2)
+    if labels and ("input_channels" in spec.options or labels > MOST):
+        raise UserError(f"{spec.text}: labels are 2 to {MOST}, a plane each; leave input_channels out")
+    forms = Form(labels or input_channels, labels), Form(channels)
     if matched:
         rows = _rows(spec, split, sides[0])
         chosen = [side.only(rows) for side in sides]
     else:
         chosen = [side.only(_rows(spec, split, side)) for side in sides]
-    kinds = ("input", "image")
-    parts: dict[str, tuple[Side, int]] = {
-        kind: (side, count) for kind, side, count in zip(kinds, chosen, (input_channels, channels), strict=True)
-    }
+    parts: Parts = dict(zip(("input", "image"), zip(chosen, forms, strict=True), strict=True))
+    if labels and any(picture.half for picture in parts["input"][0].pictures):
+        raise UserError(f"{spec.text}: maps of labels lie in a folder of their own, pairs:MAPS,PICTURES")
     return _source(spec, split, parts, size, skipped, matched=matched)
 
 
-def _source(
-    spec: Spec, split: str, parts: dict[str, tuple[Side, int]], size: int, skipped: Sequence[str], *, matched: bool
-) -> Source:
-    """The source of two sides, each with its number of channels; from memory, or from disk."""
+def _source(spec: Spec, split: str, parts: Parts, size: int, skipped: Sequence[str], *, matched: bool) -> Source:
+    """The source of two sides; from memory, or from disk."""
     counts = {kind: len(side.pictures) for kind, (side, _) in parts.items()}
-    large = is_large(sum(counts.values()), size, max(channels for _, channels in parts.values()))
+    large = is_large(sum(counts.values()), size, max(form.stored for _, form in parts.values()))
     in_memory = spec.choice("from", ("memory", "disk"), "disk" if large else "memory") == "memory"
     tables: dict[str, np.ndarray] = {}
     if in_memory:
@@ -107,17 +140,21 @@ def _source(
         if not min(counts.values()):
             raise UserError(f"{spec.text}: no picture that can be read; first: {broken[0]}")
     places = _places(counts, split, matched=matched)
+    (_, start), (_, image) = parts["input"], parts["image"]
     every = counts["input"] * counts["image"] if split == "train" and not matched else max(counts.values())
     return Source(
         spec=spec.text,
-        codec=ImageCodec(channels=parts["image"][1]),
+        codec=ImageCodec(channels=image.channels),
         size=min(every, ENDLESS),
-        fields={"image_size": size, "channels": parts["image"][1], "input_channels": parts["input"][1]},
+        fields={
+            "image_size": size, "channels": image.channels, "input_channels": start.channels,
+            **({"maps": True} if start.labels else {}),
+        },
         arrays=tables,
-        example=_from_tables(places) if in_memory else None,
+        example=_from_tables(parts, places) if in_memory else None,
         fetch=None if in_memory else _from_files(parts, size, places),
         skipped=tuple(skipped),
-    )
+    )  # fmt: skip
 
 
 def _places(counts: dict[str, int], split: str, *, matched: bool) -> Callable[[Any], dict[str, Any]]:
@@ -133,41 +170,43 @@ def _places(counts: dict[str, int], split: str, *, matched: bool) -> Callable[[A
     return lambda index: {kind: index % count for kind, count in counts.items()}
 
 
-def _from_tables(places: Callable[[Any], dict[str, Any]]) -> Callable[[dict[str, Any], Any], dict[str, Any]]:
+def _from_tables(
+    parts: Parts, places: Callable[[Any], dict[str, Any]]
+) -> Callable[[dict[str, Any], Any], dict[str, Any]]:
     def example(arrays: dict[str, Any], index: Any) -> dict[str, Any]:
-        return {kind: pixels.to_unit(arrays[kind][at]) for kind, at in places(index).items()}
+        return {kind: parts[kind][1].to_unit(arrays[kind][at]) for kind, at in places(index).items()}
 
     return example
 
 
 def _from_files(
-    parts: dict[str, tuple[Side, int]], size: int, places: Callable[[Any], dict[str, Any]]
+    parts: Parts, size: int, places: Callable[[Any], dict[str, Any]]
 ) -> Callable[[np.ndarray], dict[str, np.ndarray]]:
     def fetch(indices: np.ndarray) -> dict[str, np.ndarray]:
         batch = {}
         for kind, rows in places(np.asarray(indices)).items():
-            side, channels = parts[kind]
+            side, form = parts[kind]
             try:
-                found = [side.pictures[int(row)].read(size=size, channels=channels) for row in rows]
+                found = [form.read(side.pictures[int(row)], size) for row in rows]
             except CodecError as error:
                 raise UserError(f"{error}; take the file away and resume") from None
-            batch[kind] = pixels.to_unit(np.stack(found))
+            batch[kind] = form.to_unit(np.stack(found))
         return batch
 
     return fetch
 
 
-def _decode(parts: dict[str, tuple[Side, int]], size: int, *, matched: bool) -> tuple[dict[str, np.ndarray], list[str]]:
+def _decode(parts: Parts, size: int, *, matched: bool) -> tuple[dict[str, np.ndarray], list[str]]:
     """({kind: uint8 [N, size, size, C]} without what cannot be read, or whose partner cannot; "FILE: why" of those)."""
     from concurrent.futures import ThreadPoolExecutor
 
     tables, failed, broken = {}, {}, []
-    for kind, (side, channels) in parts.items():
-        table = np.zeros((len(side.pictures), size, size, channels), np.uint8)
+    for kind, (side, form) in parts.items():
+        table = np.zeros((len(side.pictures), size, size, form.stored), np.uint8)
 
-        def read(i: int, side=side, table=table, channels=channels) -> str | None:
+        def read(i: int, side=side, table=table, form=form) -> str | None:
             try:
-                table[i] = side.pictures[i].read(size=size, channels=channels)
+                table[i] = form.read(side.pictures[i], size)
             except CodecError as error:
                 return f"{side.pictures[i].name}: {error.cause}"
             return None

@@ -24,6 +24,7 @@ def sequence_source(
     *,
     split: str,
     length: int | None,
+    align: int = 1,
     names: Mapping[str, Sequence[str]] | None = None,
     transpose: int = 0,
     skipped: Sequence[str] = (),
@@ -32,6 +33,7 @@ def sequence_source(
 
     ``own``: the pieces in each split that the data itself has. Pieces of text follow one another as one text, of which
     the last tenth is held out where the data has no splits; of music, whole pieces are, by hash of their ``names``.
+    ``align``: windows of rolls start at multiples of it in "train", those of tokens where their codec says.
     ``transpose``: in "train" each window comes in every key within so many semitones that its piece has room for.
     """
     if codec.media == "text":
@@ -43,8 +45,10 @@ def sequence_source(
     if not sum(map(len, pieces)):
         raise UserError(f"{spec.text}: nothing to read in {split!r}")
     transpose = transpose if split == "train" else 0
-    make = _rolls if pieces[0].ndim == 2 else _tokens
-    return make(spec, codec, pieces, split=split, length=length, transpose=transpose, skipped=tuple(skipped))
+    rolls = pieces[0].ndim == 2
+    make, align = (_rolls, align) if rolls else (_tokens, alignment(codec))
+    cut = Cut(length=length, align=align, overlap=0 if rolls else 1)
+    return make(spec, codec, pieces, split=split, cut=cut, transpose=transpose, skipped=tuple(skipped))
 
 
 def _text(spec: Spec, own: Mapping[str, Pieces], split: str) -> np.ndarray:
@@ -58,17 +62,17 @@ def _text(spec: Spec, own: Mapping[str, Pieces], split: str) -> np.ndarray:
 
 
 def _tokens(
-    spec: Spec, codec: Any, pieces: Pieces, *, split: str, length: int | None, transpose: int, skipped: tuple[str, ...]
+    spec: Spec, codec: Any, pieces: Pieces, *, split: str, cut: Cut, transpose: int, skipped: tuple[str, ...]
 ) -> Source:
     longest = max(map(len, pieces))
-    if length is not None and codec.media == "text" and longest < length:
+    if cut.length is not None and codec.media == "text" and longest < cut.length:
         raise UserError(
-            f"{spec.text}: {split!r} has {longest:,} tokens, less than a window of {length}: use a shorter context"
+            f"{spec.text}: {split!r} has {longest:,} tokens, less than a window of {cut.length}: use a shorter context"
         )
     table = window_table(
         [narrow(piece, codec.vocabulary) for piece in pieces],
         "tokens",
-        cut=Cut(length=length, align=alignment(codec)),
+        cut=cut,
         split=split,
         shifts=_token_rooms(codec, pieces, transpose) if transpose else None,
         transpose=codec.transpose if transpose else None,
@@ -88,12 +92,12 @@ def _tokens(
 
 
 def _rolls(
-    spec: Spec, codec: Any, pieces: Pieces, *, split: str, length: int | None, transpose: int, skipped: tuple[str, ...]
+    spec: Spec, codec: Any, pieces: Pieces, *, split: str, cut: Cut, transpose: int, skipped: tuple[str, ...]
 ) -> Source:
     table = window_table(
         [(piece > 0.5).astype(np.uint8) for piece in pieces],
         "roll",
-        cut=Cut(length=length, overlap=0),
+        cut=cut,
         split=split,
         shifts=_roll_rooms(pieces, transpose) if transpose else None,
         transpose=_move_keys if transpose else None,

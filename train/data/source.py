@@ -20,8 +20,10 @@ RESIDENT_BYTES = 2 * 2**30
 
 OPENERS = {
     "art": "train.data.drawn",
+    "sprites": "train.data.drawn",
     "sketch": "train.data.drawn_pairs",
     "seasons": "train.data.drawn_pairs",
+    "regions": "train.data.drawn_pairs",
     "ring": "train.data.points",
     "grid": "train.data.points",
     "bach": "train.data.bach",

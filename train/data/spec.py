@@ -10,12 +10,14 @@ from zoo.errors import UserError
 
 FORMS = {
     "art": "art",
+    "sprites": "sprites",
     "bach": "bach",
     "ring": "ring",
     "grid": "grid",
     "docs": "docs",
     "sketch": "sketch",
     "seasons": "seasons",
+    "regions": "regions",
     "images": "images:DIR",
     "pairs": "pairs:A,B",
     "idx": "idx:DIR",

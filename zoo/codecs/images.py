@@ -94,7 +94,7 @@ def write_png(pixels: np.ndarray, path: Path, *, meta: dict[str, Any] | None = N
 
 def read_png(path: Path) -> tuple[np.ndarray, dict[str, Any]]:
     """(uint8 [H, W, C], what ``write_png`` was given as ``meta``, or {}). CodecError where it is no PNG."""
-    image = _open(path, ("PNG",))
+    image = open_image(path, ("PNG",))
     try:
         pixels = _converted(image, None)
         return np.array(pixels).reshape(*pixels.size[::-1], -1), from_json(getattr(image, "text", {}).get(CHUNK))
@@ -113,7 +113,7 @@ def read_image(path: Path, *, channels: int | None = None, size: int | None = No
         raise CodecError(path, f"channels must be 1, 3 or 4, not {channels!r}")
     if size is not None and size < 1:
         raise CodecError(path, f"size must be at least 1, not {size}")
-    image = _open(path, ("PNG", "JPEG", "WEBP"))
+    image = open_image(path, ("PNG", "JPEG", "WEBP"))
     # Pillow's decoders raise whatever a broken file leads them to (OSError, SyntaxError, struct.error, KeyError, ...).
     try:
         from PIL import Image, ImageOps
@@ -154,7 +154,7 @@ def _pixels(pixels: np.ndarray, rank: int, shape: str, path: Path = "images") ->
     return pixels
 
 
-def _open(path: Path, formats: tuple[str, ...]) -> "Image":
+def open_image(path: Path, formats: tuple[str, ...]) -> "Image":
     """The opened file, its pixels not yet decoded.
 
     Its class is chosen by its first bytes, past ``PIL.Image.open``: that tries formats which nobody asked for, and

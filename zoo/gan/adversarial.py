@@ -4,6 +4,7 @@ A model says how it draws (``imagine``) and how it judges (``judge``); any pair 
 `zoo.losses` is then a field of it, orthogonal to its networks.
 """
 
+from collections.abc import Callable
 from functools import partial
 from typing import Any, Protocol
 
@@ -66,9 +67,10 @@ class Game(Protocol):
 
     def judge(
         self, params: Params, extra: Extra, x: Array, batch: Batch, key: Array, *, train: bool
-    ) -> tuple[Array, Extra]:
-        """A logit for each example of x, [B], or for each of its patches, [B, P]; and ``extra`` after it. ``batch`` is
-        where labels are looked up, ``key`` what augmentations are drawn from."""
+    ) -> tuple[Any, Extra]:
+        """A logit for each example of x, [B], or for each of its patches, [B, P], or a list of what several critics
+        say; and ``extra`` after it. ``batch`` is where labels are looked up, ``key`` what augmentations are drawn
+        from."""
         ...
 
 
@@ -105,12 +107,22 @@ def critic_loss(game: Game, params: Params, extra: Extra, batch: Batch, key: Arr
     fake, _ = game.imagine(params, extra, batch, jax.random.fold_in(key, CRITIC_LATENTS), train=True)
     on_real, after = game.judge(params, extra, real, batch, jax.random.fold_in(key, REAL), train=True)
     on_fake, after = game.judge(params, after, fake, batch, jax.random.fold_in(key, FAKE), train=True)
-    loss = ADVERSARIAL[game.loss].critic(on_real, on_fake)
-    metrics = {"real": jnp.mean(on_real), "fake": jnp.mean(on_fake), "signs": jnp.mean(jnp.sign(on_real))}
+    loss = over_critics(ADVERSARIAL[game.loss].critic, on_real, on_fake)
+    metrics = {
+        "real": over_critics(jnp.mean, on_real),
+        "fake": over_critics(jnp.mean, on_fake),
+        "signs": over_critics(lambda logits: jnp.mean(jnp.sign(logits)), on_real),
+    }
     if penalised(game) and game.penalty_every == 1:
         penalty, measured = penalties(game, params, extra, real, fake, batch, key)
         loss, metrics = loss + penalty, metrics | measured
     return loss, (after, metrics)
+
+
+def over_critics(measure: Callable[..., Array], *logits: Any) -> Array:
+    """What is measured of each critic's logits, their mean."""
+    found = [measure(*each) for each in zip(*map(jax.tree.leaves, logits), strict=True)]
+    return sum(found[1:], found[0]) / len(found)
 
 
 def penalty_loss(game: Game, params: Params, extra: Extra, batch: Batch, key: Array, step: Array) -> Answer:
@@ -128,7 +140,7 @@ def penalties(
 
     def critic(x: Array) -> Array:
         logits, _ = game.judge(params, extra, x, batch, jax.random.fold_in(key, PENALTY_VIEW), train=True)
-        return jnp.mean(logits.reshape(len(logits), -1), axis=1)
+        return over_critics(lambda each: jnp.mean(each.reshape(len(each), -1), axis=1), logits)
 
     found = {}
     if game.r1 is not None:
@@ -155,7 +167,7 @@ def deceit(game: Game, params: Params, extra: Extra, fake: Array, batch: Batch, 
     view = jax.random.fold_in(key, GENERATOR_REAL), jax.random.fold_in(key, GENERATOR_FAKE)
     on_real, _ = game.judge(params, extra, game.observe(batch), batch, view[0], train=True)
     on_fake, _ = game.judge(params, extra, fake, batch, view[1], train=True)
-    return ADVERSARIAL[game.loss].generator(on_real, on_fake)
+    return over_critics(ADVERSARIAL[game.loss].generator, on_real, on_fake)
 
 
 def evaluate(game: Game, params: Params, extra: Extra, batch: Batch, key: Array) -> dict[str, tuple[Array, Array]]:
@@ -165,12 +177,12 @@ def evaluate(game: Game, params: Params, extra: Extra, batch: Batch, key: Array)
     on_fake, _ = game.judge(params, extra, fake, batch, key, train=False)
     pair = ADVERSARIAL[game.loss]
     means = {
-        "critic_loss": pair.critic(on_real, on_fake),
-        "generator_loss": pair.generator(on_real, on_fake),
-        "real": jnp.mean(on_real),
-        "fake": jnp.mean(on_fake),
+        "critic_loss": over_critics(pair.critic, on_real, on_fake),
+        "generator_loss": over_critics(pair.generator, on_real, on_fake),
+        "real": over_critics(jnp.mean, on_real),
+        "fake": over_critics(jnp.mean, on_fake),
     }
-    count = len(on_real)
+    count = len(jax.tree.leaves(on_real)[0])
     return {name: (mean * count, jnp.asarray(count, mean.dtype)) for name, mean in means.items()}
 
 
@@ -193,17 +205,26 @@ def start(
 
 
 def play(
-    network: nn.Module, player: str, params: Params, extra: Extra, *inputs: Array, train: bool, spectral: bool = False
+    network: nn.Module,
+    player: str,
+    params: Params,
+    extra: Extra,
+    *inputs: Array,
+    train: bool,
+    spectral: bool = False,
+    method: str | None = None,
 ) -> tuple[Any, Extra]:
     """A player's output, by the batch's own statistics or (``train`` false) by running ones; and ``extra`` after it,
-    in the dtypes it came in."""
+    in the dtypes it came in. ``method``: of the network, if not what it does as a rule."""
     weights, state = params[player], extra[player]
     if spectral:
         weights, after = spectral_normalise(weights, state, train=train)
-        return network.apply({"params": weights}, *inputs, train=train), {**extra, player: after}
+        return network.apply({"params": weights}, *inputs, train=train, method=method), {**extra, player: after}
     if not train or not state:
-        return network.apply({"params": weights, "batch_stats": state}, *inputs, train=train), extra
-    y, after = network.apply({"params": weights, "batch_stats": state}, *inputs, train=True, mutable="batch_stats")
+        return network.apply({"params": weights, "batch_stats": state}, *inputs, train=train, method=method), extra
+    y, after = network.apply(
+        {"params": weights, "batch_stats": state}, *inputs, train=True, mutable="batch_stats", method=method
+    )
     kept = jax.tree.map(lambda new, old: new.astype(old.dtype), after["batch_stats"], state)
     return y, {**extra, player: kept}
 

@@ -8,6 +8,7 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
+from zoo.gan.residual import halved
 from zoo.losses import wide
 from zoo.model import Array
 from zoo.nn import compute_dtype
@@ -15,6 +16,7 @@ from zoo.nn.conv import Conv, ConvTranspose
 
 NORMAL = nn.initializers.normal(0.02)
 ENLARGED = 286 / 256  # of what a picture is cropped from again, at random (Isola et al. 2017, section 6.2)
+FINE_BLOCKS = 3  # of pix2pixHD's local enhancer (Wang et al. 2018, appendix A)
 SMALL = 128  # pixels a side up to which six residual blocks do (Zhu et al. 2017, section 7.1)
 
 
@@ -64,30 +66,60 @@ def _dropped(x: Array, rate: float, key: Array) -> Array:
 
 class ResNetTranslator(nn.Module):
     """x [B, H, W, C] -> [B, H, W, channels] in [-1, 1]: c7s1-64, d128, d256, R256 ..., u128, u64, c7s1-C, with
-    mirrored borders and single pictures normalised (Zhu et al. 2017, arXiv:1703.10593, section 7.2)."""
+    mirrored borders and single pictures normalised (Zhu et al. 2017, arXiv:1703.10593, section 7.2).
+
+    ``halvings``: 4 in the global generator of pix2pixHD. ``within``: features [B, H / 2^halvings, ...] that are added
+    to those in front of the residual blocks. ``bare``: what is in front of the last layer is what it gives.
+    """
 
     channels: int
     width: int
     blocks: int
     dtype: str
+    halvings: int = 2
+    bare: bool = False
 
     @nn.compact
-    def __call__(self, x: Array) -> Array:
+    def __call__(self, x: Array, within: Array | None = None) -> Array:
         dtype = compute_dtype(self.dtype)
         norm = partial(nn.InstanceNorm, epsilon=1e-5, use_bias=False, use_scale=False, dtype=dtype)
         conv = partial(Conv, padding="VALID", use_bias=False, kernel_init=NORMAL, dtype=dtype)
         x = nn.relu(norm()(conv(self.width, kernel_size=7)(mirrored(x, 3))))
-        halved = partial(Conv, stride=2, padding=1, use_bias=False, kernel_init=NORMAL, dtype=dtype)
-        for level in (1, 2):
-            x = nn.relu(norm()(halved(self.width * 2**level)(x)))
+        smaller = partial(Conv, stride=2, padding=1, use_bias=False, kernel_init=NORMAL, dtype=dtype)
+        for level in range(self.halvings):
+            x = nn.relu(norm()(smaller(self.width * 2 ** (level + 1))(x)))
+        x = x if within is None else x + within
         for _ in range(self.blocks):
             y = nn.relu(norm()(conv(x.shape[-1])(mirrored(x, 1))))
             x = x + norm()(conv(x.shape[-1])(mirrored(y, 1)))
-        doubled = partial(ConvTranspose, stride=2, padding=((1, 0), (1, 0)), use_bias=False, kernel_init=NORMAL)
-        for level in (1, 0):
-            x = nn.relu(norm()(doubled(self.width * 2**level, dtype=dtype)(x)))
+        larger = partial(ConvTranspose, stride=2, padding=((1, 0), (1, 0)), use_bias=False, kernel_init=NORMAL)
+        for level in reversed(range(self.halvings)):
+            x = nn.relu(norm()(larger(self.width * 2**level, dtype=dtype)(x)))
+        if self.bare:
+            return x
         last = Conv(self.channels, kernel_size=7, padding="VALID", kernel_init=NORMAL, dtype=dtype)
         return jnp.tanh(wide(last(mirrored(x, 3))))
+
+
+class CoarseToFine(nn.Module):
+    """x [B, H, W, C] -> [B, H, W, channels] in [-1, 1]: a translator of the picture at half its size, whose features
+    enter another of the picture itself (Wang et al. 2018, arXiv:1711.11585, section 3.2). ``width``: of the finer one
+    at the picture's size, half of the coarser one's."""
+
+    channels: int
+    width: int
+    blocks: int
+    halvings: int
+    dtype: str
+
+    @nn.compact
+    def __call__(self, x: Array, key: Array, *, train: bool) -> Array:
+        del key, train
+        coarse = ResNetTranslator(
+            self.channels, 2 * self.width, self.blocks, self.dtype, self.halvings, bare=True, name="coarse"
+        )
+        fine = ResNetTranslator(self.channels, self.width, FINE_BLOCKS, self.dtype, halvings=1, name="fine")
+        return fine(x, coarse(halved(x)))
 
 
 def mirrored(x: Array, edge: int) -> Array:
@@ -105,19 +137,47 @@ class PatchCritic(nn.Module):
     """Norms have a gain and a bias of their own."""
     dtype: str
 
-    @nn.compact
     def __call__(self, x: Array, *, train: bool) -> Array:
+        return self.seen(x, train=train)[-1]
+
+    @nn.compact
+    def seen(self, x: Array, *, train: bool) -> list[Array]:
+        """What each layer gives [B, H', W', C'], and the logits at the end."""
         del train
         dtype = compute_dtype(self.dtype)
         conv = partial(Conv, kernel_size=4, padding=1, kernel_init=NORMAL, dtype=dtype)
         norm = partial(nn.InstanceNorm, epsilon=1e-5, use_bias=self.affine, use_scale=self.affine, dtype=dtype)
         norm = partial(norm, scale_init=lambda *args: 1 + NORMAL(*args))
-        x = nn.leaky_relu(conv(self.width, stride=2)(x), 0.2)
+        seen = [nn.leaky_relu(conv(self.width, stride=2)(x), 0.2)]
         for level in range(1, self.layers + 1):
             stride = 2 if level < self.layers else 1
-            x = conv(self.width * min(2**level, 8), stride=stride, use_bias=False)(x)
-            x = nn.leaky_relu(norm()(x), 0.2)
-        return wide(conv(1)(x)).reshape(len(x), -1)
+            x = conv(self.width * min(2**level, 8), stride=stride, use_bias=False)(seen[-1])
+            seen.append(nn.leaky_relu(norm()(x), 0.2))
+        return [*seen, wide(conv(1)(seen[-1])).reshape(len(x), -1)]
+
+
+class PyramidCritic(nn.Module):
+    """x [B, H, W, C] -> logits, a list: of a `PatchCritic` of the picture, of one of half its size, ... (Wang et al.
+    2018, arXiv:1711.11585, section 3.2)."""
+
+    scales: int
+    width: int
+    layers: int
+    dtype: str
+
+    def setup(self):
+        self.critics = [PatchCritic(self.width, self.layers, False, self.dtype) for _ in range(self.scales)]
+
+    def __call__(self, x: Array, *, train: bool) -> list[Array]:
+        return [layers[-1] for layers in self.seen(x, train=train)]
+
+    def seen(self, x: Array, *, train: bool) -> list[list[Array]]:
+        """What each critic's layers give, its logits at the end."""
+        found = []
+        for scale, critic in enumerate(self.critics):
+            x = halved(x) if scale else x
+            found.append(critic.seen(x, train=train))
+        return found
 
 
 def patches(size: int, layers: int) -> int:
@@ -195,6 +255,15 @@ def at_once(network: Callable[[Array], Array], *batches: Array) -> list[Array]:
     made = network(together.reshape(-1, *together.shape[2:]))
     made = made.reshape(rows, len(batches), *made.shape[1:])
     return [made[:, i] for i in range(len(batches))]
+
+
+def unlike(real: list[list[Array]], fake: list[list[Array]]) -> Array:
+    """How differently critics see what should be alike: the mean absolute difference of a layer's features, summed over
+    layers, the mean over critics (Wang et al. 2018, equation 4). The logits at the end of each do not count, and there
+    is no gradient into ``real``."""
+    apart = lambda a, b: jnp.mean(jnp.abs(jax.lax.stop_gradient(wide(a)) - wide(b)))
+    sums = [sum(map(apart, a[:-1], b[:-1])) for a, b in zip(real, fake, strict=True)]
+    return sum(sums, jnp.zeros(())) / len(sums)
 
 
 def mean_distance(a: Array, b: Array) -> Array:
