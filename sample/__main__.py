@@ -4,7 +4,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from sample.options import Options, check, target
+from sample.options import MANY, Options, check, target
 from zoo.codecs import CodecError
 from zoo.errors import UserError
 
@@ -36,15 +36,14 @@ def parse(argv: list[str]) -> tuple[str, Options]:
     run = Annotated[
         str, tyro.conf.Positional, tyro.conf.arg(metavar="RUN", help="A run's folder, as zoo-train --out named it.")
     ]
-    help_n = (
-        "How many samples (default: 36 pictures or drawings, 2500 points, 1 film, 4 pieces, 2 texts; with prompts 1 of "
-        "each)."
-    )
+    help_n = f"How many samples (default: {MANY}; with prompts 1 of each)."
     count = Annotated[int | None, tyro.conf.arg(aliases=["-n"], help=help_n)]
     command = make_dataclass(
         "Command", [("run", run), ("n", count, field(default=None))], bases=(Options,), frozen=True, kw_only=True
     )
-    command.__doc__ = "Draws from a run: pictures and films, music, text. The same command writes the same files."
+    command.__doc__ = (
+        "Draws from a run: pictures, films, voxels, sounds, music, text. The same command writes the same files."
+    )
     given = parse_words(command, command(run=tyro.MISSING), argv, prog="zoo-sample")
     return given.run, Options(**{f.name: getattr(given, f.name) for f in fields(Options)})
 
@@ -81,6 +80,18 @@ def writer(media: str) -> Any:
         from sample.drawings import write_sketches
 
         return write_sketches
+    if media == "voxels":
+        from sample.volumes import write_volumes
+
+        return write_volumes
+    if media == "video":
+        from sample.clips import write_clips
+
+        return write_clips
+    if media == "audio":
+        from sample.sounds import write_sounds
+
+        return write_sounds
     from sample.scores import write_music, write_text
 
     return write_music if media == "music" else write_text
@@ -88,7 +99,7 @@ def writer(media: str) -> Any:
 
 def stem(run: Any, options: Options) -> str:
     """What files are called when nothing is said."""
-    walk = "film" if run.codec.media == "image" else "interpolation"
+    walk = "interpolation" if run.codec.media in ("music", "audio", "drawing") else "film"
     named = {
         "reconstruct": "reconstruction",
         "translate": "translation",

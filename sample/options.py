@@ -8,12 +8,16 @@ from typing import Any, Literal
 
 from zoo.errors import UserError
 
+MANY = "36 pictures or drawings, 2500 points, 16 objects of voxels, 9 videos, 8 sounds, 1 film, 4 pieces, 2 texts"
 THROUGH = 8  # latents of a film
 SECONDS_EACH = 1.25  # of a film, from one latent to the next
 
 DOES = {
     "image": "makes pictures",
     "points": "draws points",
+    "voxels": "builds objects of voxels",
+    "video": "makes videos",
+    "audio": "makes sounds",
     "music": "makes music",
     "text": "writes text",
     "drawing": "draws lines",
@@ -21,6 +25,9 @@ DOES = {
 SUFFIXES = {
     "image": (".png", ".gif", ".mp4"),
     "points": (".png",),
+    "voxels": (".png", ".gif", ".mp4", ".npz", ".vox"),
+    "video": (".gif", ".mp4", ".png", ".npz"),
+    "audio": (".wav", ".png", ".npz"),
     "music": (".mid", ".wav", ".png"),
     "text": (".txt",),
     "drawing": (".svg", ".png"),
@@ -33,13 +40,14 @@ class Options:
     """Everything ``zoo-sample`` may be told about a run's samples."""
 
     n: int | None = None
-    """How many samples (default: 36 pictures or drawings, 2500 points, 1 film, 4 pieces, 2 texts; with prompts 1 of
-    each)."""
+    """How many samples (default: 36 pictures or drawings, 2500 points, 16 objects of voxels, 9 videos, 8 sounds, 1
+    film, 4 pieces, 2 texts; with prompts 1 of each)."""
     seed: int = 0
     """Of all draws: the same seed gives the same files."""
     out: str | None = None
-    """A folder, or a file whose suffix says what to write: .png .gif .mp4 of pictures, .mid .wav .png of music, .txt,
-    .svg .png of drawings (default: into RUN/samples)."""
+    """A folder, or a file whose suffix says what to write: .png .gif .mp4 of pictures and videos, also .npz .vox of
+    voxels, .wav .png .npz of sounds, .mid .wav .png of music, .txt, .svg .png of drawings (default: into
+    RUN/samples)."""
     step: int | None = None
     """Which checkpoint (default: the newest)."""
     member: int | None = None
@@ -47,12 +55,16 @@ class Options:
     images: bool = False
     """Pictures and drawings: a file each instead of a grid."""
     interpolate: int | None = None
-    """Pictures: a film through so many latents and back to the first. Music: so many melodies from one --primer to
-    another, one after the other. Drawings: so many in a row from one to another, --primer's two or new ones."""
+    """Pictures, voxels: a film through so many latents and back to the first. Music, sounds: so many from one to
+    another, one after the other; of music the two are --primer's. Drawings: so many in a row from one to another,
+    --primer's two or new ones."""
     frames: int | None = None
-    """Films: frames in all (default: 1.25 seconds from each latent to the next)."""
+    """Films: frames in all (default: 1.25 seconds from each latent to the next, 3 seconds for a turn of voxels, of
+    videos as many as in training)."""
     fps: float = 24.0
-    """Films: frames a second."""
+    """Films: frames a second (of videos, if not said, those of the data)."""
+    vary: Literal["motion", "content"] | None = None
+    """Videos: one content with many motions, or one motion of many contents."""
     label: int | None = None
     """Pictures: which class, of models that know classes (default: random ones)."""
     truncation: float | None = None
@@ -124,9 +136,15 @@ CUTS = (*DRAWS[1:], "beam", "repetition_penalty", "penalty", "guidance")
 
 # What options are for, in words; the media that have it; the options.
 SUITS: tuple[tuple[str, tuple[str, ...], tuple[str, ...]], ...] = (
-    ("pictures", ("image",), ("frames", "fps", "label", "truncation", "complete", *TRANSLATION)),
+    ("pictures", ("image",), ("label", "truncation", "complete", *TRANSLATION)),
+    ("films", ("image", "voxels", "video"), ("frames", "fps")),
+    ("videos", ("video",), ("vary",)),
     ("pictures and drawings", ("image", "drawing"), ("images", "reconstruct")),
-    ("pictures, music and drawings", ("image", "music", "drawing"), ("interpolate",)),
+    (
+        "pictures, voxels, sounds, music and drawings",
+        ("image", "voxels", "audio", "music", "drawing"),
+        ("interpolate",),
+    ),
     ("sequences", ("music", "text"), ("prompt", "length", *CUTS)),
     ("sequences and drawings", ("music", "text", "drawing"), ("primer", "temperature", "greedy")),
     ("music", ("music",), ("key", "harmonise", "infill", "density", "pitches")),

@@ -46,6 +46,9 @@ TINY: dict[str, dict[str, Any]] = {
     "spade": {"image_size": 16, "width": 2, "critic_layers": 1},
     "cyclegan": {"image_size": 16, "width": 4, "critic_layers": 1, "blocks": 1, "pool": 3},
     "gan2d": {"width": 8, "layers": 2, "critic_width": 8},
+    "voxgan": {"image_size": 8, "channels": 1, "width": 4, "latent_size": 8},
+    "mocogan": {"image_size": 16, "channels": 1, "length": 8, "content_size": 4, "motion_size": 3, "width": 3},
+    "wavegan": {"length": 256, "width": 4, "latent_size": 8},
     "vae": {"image_size": 8, "channels": 1, "width": 16, "latent_size": 4},
     "vae-conv": {"image_size": 16, "width": 4, "latent_size": 4, "flow": 2},
     "music-vae": {
@@ -132,7 +135,7 @@ def random_batch(model: Any, size: int = BATCH, seed: int = 0) -> dict[str, np.n
     rng, batch = np.random.default_rng(seed), {}
     for name, spec in model.batch_spec(size).items():
         match name:
-            case "image" | "input":
+            case "image" | "input" | "voxel" | "video" | "wave":
                 batch[name] = rng.uniform(-1, 1, spec.shape).astype(np.float32)
             case "point":
                 batch[name] = rng.normal(size=spec.shape).astype(np.float32)

@@ -33,9 +33,10 @@ def fit_to_data(config: Config, given: set[str]) -> tuple[Config, Source]:
 
 
 def window_length(model: Any) -> int | None:
-    """Tokens that a model reads at once: one more than it predicts. None: whole pieces."""
+    """Positions of an example: of tokens one more than a model predicts at once, of films and sounds the model's own
+    length. None: whole pieces."""
     context = getattr(model, "context", None)
-    return None if context is None else context + 1
+    return getattr(model, "length", None) if context is None else context + 1
 
 
 def fill(config: Config, source: Source, given: set[str]) -> Any:

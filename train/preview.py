@@ -13,7 +13,9 @@ from train.runs import sampling_params
 from train.step import State
 from zoo.model import Model, SequenceModel
 
-COUNT = {"image": 36, "points": 2500, "music": 2, "text": 2, "drawing": 16}
+COUNT = {
+    "image": 36, "points": 2500, "voxels": 16, "video": 4, "audio": 4, "music": 2, "text": 2, "drawing": 16
+}  # fmt: skip
 
 
 def preview(model: Model, codec: Any, state: State, seed: int) -> np.ndarray:

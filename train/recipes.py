@@ -107,6 +107,20 @@ RECIPES: Mapping[str, Recipe] = MappingProxyType(
         "cyclegan-256": Recipe(steps=200_000, batch_size=1, optim=_PAIRS),
         # PacGAN's for rings and grids: 400 epochs of 100 000 points.
         "gan2d": Recipe(steps=400_000, batch_size=100, optim=Optim(rule="adam", learning_rate=1e-4, b1=0.8)),
+        "voxgan": Recipe(
+            steps=50_000,
+            batch_size=32,
+            optim=Optim(rule="adam", learning_rate=2e-4, b1=0.5, b2=0.99),
+            ema={"generator": 0.999},
+        ),
+        "mocogan": Recipe(steps=100_000, batch_size=32, optim=_GAN, ema={"generator": 0.999}),
+        # Steps are the critic's, of which the generator takes every fifth.
+        "wavegan": Recipe(
+            steps=500_000,
+            batch_size=64,
+            optim=Optim(rule="adam", learning_rate=1e-4, b1=0.5, b2=0.9),
+            ema={"generator": 0.9995},
+        ),
         "vae": Recipe(steps=50_000, batch_size=100, optim=Optim(rule="adam", learning_rate=1e-3, schedule="cosine")),
         "vae-conv": Recipe(
             steps=10_000, batch_size=64, optim=Optim(rule="adam", learning_rate=2e-3, schedule="cosine")

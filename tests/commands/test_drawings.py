@@ -64,7 +64,7 @@ def test_files_are_read_and_gone_on_with(run, tmp_path, capsys):
         ("--reconstruct {0}/none.svg", "no such file"),
         ("--reconstruct {0}/run", "no .svg in this folder"),
         ("--primer {0}/run/config.json", "no SVG"),
-        ("--fps 3", "--fps is for pictures"),
+        ("--fps 3", "--fps is for films"),
         ("--top-k 3", "--top-k is for sequences"),
         ("--images --out {0}/x.svg", "let --out be a folder"),
         ("--out {0}/x.mid", ".svg, .png"),

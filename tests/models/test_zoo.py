@@ -102,11 +102,12 @@ def slopes(name):
 
 
 # (model, phase, leaf): why no gradient can reach it.
+_CANCELS = "it cancels in D(G(z)) - D(x), and has no slope"
 _NO_SLOPE = "behind it everything is piecewise linear: it shifts the logits, not their slope"
 _NO_STYLE = "a bias of the colours adds the same to every style's picture"
 _LATER = "it is added to the network later; see test_progressive.py"
 UNREACHED: dict[tuple[str, str, str], str] = {
-    ("wgan-gp", "critic", "['Dense_0']['bias']"): "it cancels in D(G(z)) - D(x), and has no slope",
+    **{(name, "critic", "['Dense_0']['bias']"): _CANCELS for name in ("wgan-gp", "wavegan")},
     **{
         ("progressive", player, f"['{layer}']['{leaf}']"): _LATER
         for player in ("critic", "generator")
@@ -151,9 +152,9 @@ def test_latents_render(name):
     latent, others = latents(jax.random.key(1), 3), latents(jax.random.key(2), 3)
     images = jitted(model, "render")(params, extra, latent)
     spec = model.batch_spec(3)
-    kind = next(kind for kind in ("image", "point", "tokens", "strokes") if kind in spec)
+    kind = next(k for k in ("image", "point", "tokens", "strokes", "voxel", "video", "wave") if k in spec)
     assert images.shape == spec[kind].shape and images.dtype == spec[kind].dtype
-    assert kind != "image" or float(np.abs(images).max()) <= 1
+    assert kind in ("point", "tokens", "strokes") or float(np.abs(images).max()) <= 1
     among = jax.tree.map(lambda mine, its: np.concatenate([mine[:1], its[1:]]), latent, others)
     beside = jitted(model, "render")(params, extra, among)
     np.testing.assert_allclose(beside[0], images[0], atol=1e-5)  # a picture does not depend on its neighbours

@@ -24,6 +24,7 @@ from zoo.errors import UserError
 RELEASE = "1.0.0"
 BATCH = 32  # examples that are read at once
 CHUNK = 2**16  # tokens of a text in one record
+UNPREPARED = {"input": "pairs of pictures", "voxel": "voxels", "wave": "sounds", "video": "films"}
 
 Features = dict[str, Any]
 
@@ -125,10 +126,9 @@ def _features(source: Source) -> tuple[str, Features]:
     import tensorflow_datasets as tfds
 
     spec = source.batch_spec(1)
-    if "strokes" in spec:
-        raise UserError(f"{source.spec}: drawings are read from their files; there is no set to prepare")
-    if "input" in spec:
-        raise UserError(f"{source.spec}: pairs of pictures are read from their folders; there is no set to prepare")
+    if strange := spec.keys() & UNPREPARED.keys():
+        what = UNPREPARED[strange.pop()]
+        raise UserError(f"{source.spec}: {what} are read from their folders; there is no set to prepare")
     if "image" in spec:
         features: Features = {"image": tfds.features.Image(shape=spec["image"].shape[1:], encoding_format="png")}
         labels = {"label": tfds.features.ClassLabel(names=list(source.labels))} if "label" in spec else {}

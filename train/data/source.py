@@ -24,6 +24,9 @@ OPENERS = {
     "sketch": "train.data.drawn_pairs",
     "seasons": "train.data.drawn_pairs",
     "regions": "train.data.drawn_pairs",
+    "solids": "train.data.drawn_media",
+    "plucks": "train.data.drawn_media",
+    "bounce": "train.data.drawn_media",
     "ring": "train.data.points",
     "grid": "train.data.points",
     "bach": "train.data.bach",
@@ -38,6 +41,9 @@ OPENERS = {
     "texts": "train.data.texts",
     "strokes": "train.data.strokes",
     "doodles": "train.data.strokes",
+    "voxels": "train.data.voxels",
+    "audio": "train.data.audio",
+    "video": "train.data.video",
     "tfds": "train.data.tfds_set",
 }
 

@@ -18,6 +18,9 @@ FORMS = {
     "sketch": "sketch",
     "seasons": "seasons",
     "regions": "regions",
+    "solids": "solids",
+    "plucks": "plucks",
+    "bounce": "bounce",
     "images": "images:DIR",
     "pairs": "pairs:A,B",
     "idx": "idx:DIR",
@@ -28,6 +31,9 @@ FORMS = {
     "texts": "texts:DIR",
     "strokes": "strokes:FILE",
     "doodles": "doodles",
+    "voxels": "voxels:DIR",
+    "audio": "audio:DIR",
+    "video": "video:DIR",
     "tfds": "tfds:NAME",
 }
 

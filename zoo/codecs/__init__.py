@@ -19,6 +19,9 @@ __all__ = ["CODECS", "CodecError", "Notes", "from_config", "read_midi", "to_conf
 CODECS = {
     "image": ("zoo.codecs.images", "ImageCodec"),
     "points": ("zoo.codecs.points", "PointCodec"),
+    "voxels": ("zoo.codecs.voxels", "VoxelCodec"),
+    "video": ("zoo.codecs.clips", "ClipCodec"),
+    "wave": ("zoo.codecs.waves", "WaveCodec"),
     "char": ("zoo.codecs.text", "CharCodec"),
     "byte": ("zoo.codecs.text", "ByteCodec"),
     "bpe": ("zoo.codecs.bpe", "BpeCodec"),

@@ -3,6 +3,7 @@
 Every file says how it was made (``meta``): PNG, MIDI and WAV inside themselves, text in a JSON file beside it.
 """
 
+import io
 import json
 from collections.abc import Iterable, Sequence
 from pathlib import Path
@@ -21,9 +22,10 @@ SEPARATOR = "\n\n{line}\n\n".format(line="-" * 80)  # between samples of text
 def write_samples(codec: Any, arrays: Any, stem: Path, *, meta: dict[str, Any], audio: bool = False) -> list[Path]:
     """Writes samples of any model and returns the files: ``stem`` and a suffix each.
 
-    arrays: images float [n, H, W, C] in [-1, 1], points [n, 2], n sequences of tokens int [T], n rolls [T, 88], or n
-    drawings [T, 5]; the sequences may be of different lengths. Images become one grid, ``stem.png``, and so do points,
-    and drawings, which are in ``stem.svg`` as lines; texts one
+    arrays: images float [n, H, W, C] in [-1, 1], volumes [n, D, H, W, C], videos [n, T, H, W, C], waves [n, T, 1],
+    points [n, 2], n sequences of tokens int [T], n rolls [T, 88], or n drawings [T, 5]; the sequences may be of
+    different lengths. Images become one grid, ``stem.png``, and so do views of volumes, points, and drawings, which are
+    in ``stem.svg`` as lines; videos a GIF; waves a WAV file each, and a picture of all; texts one
     ``stem.txt``, with ``stem.json`` beside it; pieces of music ``stem.mid``, or ``stem_0.mid`` and so on where there
     are several, and with ``audio`` a WAV file and a picture of the notes each.
 
@@ -32,6 +34,22 @@ def write_samples(codec: Any, arrays: Any, stem: Path, *, meta: dict[str, Any], 
     match codec.media:
         case "image" | "points":
             return [write_grid(codec, arrays, with_suffix(stem, ".png"), meta=meta)]
+        case "voxels":
+            from zoo.codecs.images import grid, write_png
+            from zoo.codecs.voxels import views
+
+            path = with_suffix(stem, ".png")
+            write_png(grid(views(codec.decode(np.asarray(arrays)))), path, meta=meta)
+            return [path]
+        case "video":
+            from zoo.codecs.clips import side_by_side
+            from zoo.codecs.film import write_gif
+
+            path = with_suffix(stem, ".gif")
+            write_gif(side_by_side(codec.decode(np.asarray(arrays))), path, fps=codec.fps, meta=meta)
+            return [path]
+        case "audio":
+            return write_waves(codec, codec.decode(np.asarray(arrays)), stem, meta=meta)
         case "text":
             return write_texts([codec.decode(np.asarray(row)) for row in arrays], stem, meta=meta)
         case "music":
@@ -114,6 +132,29 @@ def write_piece(notes: Notes, path: Path, *, meta: dict[str, Any]) -> Path:
     return path
 
 
+def write_waves(
+    codec: Any, sounds: np.ndarray, stem: Path, *, meta: dict[str, Any], kinds: Iterable[str] = (".wav", ".png")
+) -> list[Path]:
+    """Writes sounds int16 [n, T] in the forms ``kinds``: as a ".wav" each, numbered where there are several, and all in
+    one ".png", of their outlines and spectrograms."""
+    from zoo.codecs.audio import write_wav
+    from zoo.codecs.images import grid, write_png
+    from zoo.codecs.waves import FULL, picture
+
+    files = []
+    if ".wav" in kinds:
+        digits = len(str(len(sounds) - 1))
+        for number, sound in enumerate(sounds):
+            name = "" if len(sounds) == 1 else f"_{number:0{digits}d}"
+            files.append(with_suffix(stem, f"{name}.wav"))
+            its = meta if len(sounds) == 1 else {**meta, "sample": number}
+            write_wav(sound.astype(np.float64) / FULL, files[-1], codec.rate, meta=its)
+    if ".png" in kinds:
+        files.append(with_suffix(stem, ".png"))
+        write_png(grid(np.stack([picture(sound) for sound in sounds])), files[-1], meta=meta)
+    return files
+
+
 def write_texts(texts: Sequence[str], stem: Path, *, meta: dict[str, Any]) -> list[Path]:
     """Writes all texts into one UTF-8 file, a line of dashes between them, and the meta beside it. Bytes that are no
     UTF-8 come out as they went in."""
@@ -126,6 +167,18 @@ def write_texts(texts: Sequence[str], stem: Path, *, meta: dict[str, Any]) -> li
     write_bytes(path, data)
     write_bytes(beside, note)
     return [path, beside]
+
+
+def write_arrays(path: Path, *, meta: dict[str, Any], **arrays: Any) -> Path:
+    """Writes arrays as an .npz, and the meta as JSON among them."""
+    try:
+        note = json.dumps(meta)
+    except (TypeError, ValueError) as error:
+        raise CodecError(path, error) from None
+    buffer = io.BytesIO()
+    np.savez_compressed(buffer, **arrays, **{META_KEY: np.array(note)})
+    write_bytes(path, buffer.getvalue())
+    return path
 
 
 def as_text(meta: dict[str, Any]) -> dict[str, str]:
