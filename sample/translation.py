@@ -25,7 +25,7 @@ ROW = 12  # pictures in a row of a sheet
 def write_translations(run: Any, options: Options, place: Target, meta: dict[str, Any]) -> list[Path]:
     """A picture for each picture, by its name; or, where --out is one file, a sheet with the sources above."""
     if not isinstance(run.model, TranslationModel):
-        raise UserError(f"{run.config.name} translates no pictures; --translate is for pix2pix and cyclegan")
+        raise UserError(f"{run.config.name} translates no pictures; --translate is for pix2pix, cyclegan and their kin")
     ways = "way" in signature(run.model.translate).parameters
     if options.back and not ways:
         raise UserError(f"--back: {run.config.name} has learnt one direction only")

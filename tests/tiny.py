@@ -45,6 +45,7 @@ TINY: dict[str, dict[str, Any]] = {
     },
     "spade": {"image_size": 16, "width": 2, "critic_layers": 1},
     "cyclegan": {"image_size": 16, "width": 4, "critic_layers": 1, "blocks": 1, "pool": 3},
+    "animegan": {"image_size": 16, "width": 2, "blocks": 1, "first": 0},
     "gan2d": {"width": 8, "layers": 2, "critic_width": 8},
     "voxgan": {"image_size": 8, "channels": 1, "width": 4, "latent_size": 8},
     "mocogan": {"image_size": 16, "channels": 1, "length": 8, "content_size": 4, "motion_size": 3, "width": 3},

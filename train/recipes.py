@@ -105,6 +105,12 @@ RECIPES: Mapping[str, Recipe] = MappingProxyType(
         ),
         "cyclegan": Recipe(steps=50_000, batch_size=4, optim=_PAIRS),
         "cyclegan-256": Recipe(steps=200_000, batch_size=1, optim=_PAIRS),
+        # Theirs begin at ten times the generator's later rate; here the rate falls in a straight line.
+        "animegan": Recipe(
+            steps=20_000,
+            batch_size=8,
+            optim=Optim(rule="adam", learning_rate=2e-4, b1=0.5, b2=0.999, schedule="linear", final=0.1),
+        ),
         # PacGAN's for rings and grids: 400 epochs of 100 000 points.
         "gan2d": Recipe(steps=400_000, batch_size=100, optim=Optim(rule="adam", learning_rate=1e-4, b1=0.8)),
         "voxgan": Recipe(

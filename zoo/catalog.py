@@ -105,6 +105,9 @@ CATALOG: Mapping[str, Entry] = MappingProxyType(
         "spade": Entry("gan", "zoo.gan.pix2pix", "Pix2Pix", "Park et al. 2019", "regions?size=256", _SPADE),
         "cyclegan": Entry("gan", "zoo.gan.cyclegan", "CycleGAN", "Zhu et al. 2017", "seasons?size=64", _SMALL_PAIRS),
         "cyclegan-256": Entry("gan", "zoo.gan.cyclegan", "CycleGAN", "Zhu et al. 2017", "seasons?size=256"),
+        "animegan": Entry(
+            "gan", "zoo.gan.animegan", "AnimeGAN", "Chen et al. 2020", "seasons?size=64", {"image_size": 64}
+        ),
         "gan2d": Entry("gan", "zoo.gan.gan2d", "GAN2D", "Goodfellow et al. 2014; Lin et al. 2018", "ring"),
         "voxgan": Entry("gan", "zoo.gan.voxgan", "VoxGAN", "Wu et al. 2016", "solids"),
         "mocogan": Entry("gan", "zoo.gan.mocogan", "MoCoGAN", "Tulyakov et al. 2018", "bounce"),

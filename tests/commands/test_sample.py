@@ -244,7 +244,10 @@ FAULTS = {
     "music from pictures": ("{runs}/vae --out x.mid", ".png, .gif, .mp4"),
     "pictures from text": ("{runs}/lstm --out x.png", ".txt"),
     "a film of music": ("{runs}/gpt --interpolate 3", "gpt has no latent space; a music-vae has"),
-    "a film of text": ("{runs}/lstm --interpolate 3", "--interpolate is for pictures, voxels, sounds, music and drawings"),
+    "a film of text": (
+        "{runs}/lstm --interpolate 3",
+        "--interpolate is for pictures, voxels, sounds, music and drawings",
+    ),
     "a prompt for pictures": ("{runs}/vae --prompt hello", "--prompt is for sequences"),
     "a prompt for music": ("{runs}/gpt --prompt hello", "--primer FILE.mid"),
     "fps of a grid": ("{runs}/vae --fps 12", "--fps is for films"),
