@@ -89,8 +89,8 @@ def family(workload: Any) -> Any:
 def modes_of(session: Session, workload: Any) -> dict[str, float | str]:
     """{mode of PyTorch: its speed, or why it does not run}. UserError unless the two sides compute the same.
 
-    The compiled modes are tried in the layout and form that are quickest in eager mode, and then in the other forms. A
-    model whose decoding was quickest in some modes at a batch of 1 and of 128 is tried in these at those between."""
+    The compiled modes are tried in the layout and forms that are quickest in eager mode. A model whose decoding was
+    quickest in some modes at a batch of 1 and of 128 is tried in these at those between."""
     agree(session, workload)
     if session.peers:
         return trials(session, workload, session.peers)
@@ -102,7 +102,7 @@ def modes_of(session: Session, workload: Any) -> dict[str, float | str]:
         return trials(session, workload, modes) if len(modes) > 1 else {modes[0]: 0.0}
     tried = with_forms(session, workload, layouts(workload))
     how = quickest(workload.name, tried).removeprefix("eager")
-    return tried | with_forms(session, workload, [kind + how for kind in compilers(session.suite)])
+    return tried | trials(session, workload, [kind + how for kind in compilers(session.suite)])
 
 
 def with_forms(session: Session, workload: Any, modes: list[str]) -> dict[str, float | str]:
