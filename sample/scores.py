@@ -1,6 +1,7 @@
 """Music and text of a run: from nothing, or on from a prompt."""
 
 from collections.abc import Sequence
+from inspect import signature
 from pathlib import Path
 from typing import Any
 
@@ -9,7 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from sample.between import interpolated
-from sample.options import Options, Target, flag, wanted
+from sample.options import DRAWS, Options, Target, flag, wanted
 from sample.sequences import continued, opening, own_part, prompt_of, searched
 from sample.steer import rules_of, sampler_of
 from sample.tempo import in_tempo
@@ -98,8 +99,12 @@ def unprompted(run: Any, options: Options) -> list[np.ndarray]:
         raise UserError(f"{run.config.name} does not go on from a prompt; it takes --harmonise, or --infill with one")
     count = options.n or COUNTS[run.codec.media]
     drawn = jax.jit(run.model.sample, static_argnums=3)
-    sampler = sampler_of(options, rolls=False)
-    return [*np.asarray(drawn(run.params, run.extra, jax.random.key(options.seed), count, sampler=sampler))]
+    key, how = jax.random.key(options.seed), {}
+    if "sampler" in signature(run.model.sample).parameters:
+        how["sampler"] = sampler_of(options, rolls=False)
+    elif strange := [name for name in (*DRAWS, "greedy") if name in options.told()]:
+        raise UserError(f"{flag(strange[0])}: {run.config.name} draws all of a piece at once, without a choice")
+    return [*np.asarray(drawn(run.params, run.extra, key, count, **how))]
 
 
 def filled(run: Any, options: Options) -> list[np.ndarray]:

@@ -50,6 +50,7 @@ TINY: dict[str, dict[str, Any]] = {
     "voxgan": {"image_size": 8, "channels": 1, "width": 4, "latent_size": 8},
     "mocogan": {"image_size": 16, "channels": 1, "length": 8, "content_size": 4, "motion_size": 3, "width": 3},
     "wavegan": {"length": 256, "width": 4, "latent_size": 8},
+    "musegan": {"length": 2, "steps": 16, "tracks": 2, "latent_size": 8, "width": 1},
     "vae": {"image_size": 8, "channels": 1, "width": 16, "latent_size": 4},
     "vae-conv": {"image_size": 16, "width": 4, "latent_size": 4, "flow": 2},
     "music-vae": {
@@ -140,6 +141,8 @@ def random_batch(model: Any, size: int = BATCH, seed: int = 0) -> dict[str, np.n
                 batch[name] = rng.uniform(-1, 1, spec.shape).astype(np.float32)
             case "point":
                 batch[name] = rng.normal(size=spec.shape).astype(np.float32)
+            case "tracks":
+                batch[name] = rng.binomial(1, 0.05, spec.shape).astype(np.float32)
             case "roll":
                 batch[name] = rng.binomial(1, 0.1, spec.shape).astype(np.float32)
             case "tokens":

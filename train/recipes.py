@@ -127,6 +127,13 @@ RECIPES: Mapping[str, Recipe] = MappingProxyType(
             optim=Optim(rule="adam", learning_rate=1e-4, b1=0.5, b2=0.9),
             ema={"generator": 0.9995},
         ),
+        # Steps are the critic's; the rate falls over the last tenth.
+        "musegan": Recipe(
+            steps=50_000,
+            batch_size=64,
+            optim=Optim(rule="adam", learning_rate=1e-3, b1=0.5, b2=0.9, schedule="linear", hold=0.9, final=0.0),
+            ema={"generator": 0.999},
+        ),
         "vae": Recipe(steps=50_000, batch_size=100, optim=Optim(rule="adam", learning_rate=1e-3, schedule="cosine")),
         "vae-conv": Recipe(
             steps=10_000, batch_size=64, optim=Optim(rule="adam", learning_rate=2e-3, schedule="cosine")

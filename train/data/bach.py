@@ -8,10 +8,11 @@ import os
 import sys
 import zipfile
 import zlib
+from dataclasses import replace
 from importlib.metadata import PackageNotFoundError, version
 from importlib.util import find_spec
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -39,15 +40,16 @@ class Chorale(NamedTuple):
     pitch: np.ndarray
     voice: np.ndarray
 
-    def notes(self) -> Notes:
-        """The same at 60 quarter notes a minute, each voice with the program that tells it apart."""
+    def notes(self, programs: np.ndarray | None = None) -> Notes:
+        """The same at 60 quarter notes a minute, each voice with its program, or with those that tell them apart."""
         from zoo.codecs.voices import PROGRAMS
 
-        return Notes(self.onset, self.end, self.pitch, program=PROGRAMS[self.voice], tempo=((0.0, 60.0),))
+        programs = PROGRAMS if programs is None else programs
+        return Notes(self.onset, self.end, self.pitch, program=programs[self.voice], tempo=((0.0, 60.0),))
 
 
 def open_bach(spec: Spec, split: str, *, image_size: int | None, length: int | None) -> Source:
-    """bach?steps=N&transpose=N&limit=N&codec=voices|roll|performance|chords, chorales for four voices.
+    """bach?steps=N&transpose=N&limit=N&codec=voices|roll|tracks|performance|chords, chorales for four voices.
 
     ``steps``: a quarter note, default 4 (2 of chords). ``transpose``: see ``sequence_source``; default 5 semitones
     either way as far as the voices' ranges go, 0 for rolls and chords. ``limit``: the first N chorales only. ``words``
@@ -58,8 +60,9 @@ def open_bach(spec: Spec, split: str, *, image_size: int | None, length: int | N
     codec = music_codec(spec, "voices")
     chorales = load()[: spec.integer("limit", least=2)]
     names = {"train": [chorale.name for chorale in chorales]}
+    codec, programs = arranged(codec)
     read = reader(codec)
-    codec, own = with_words(spec, codec, {"train": [read(chorale.notes()) for chorale in chorales]}, names)
+    codec, own = with_words(spec, codec, {"train": [read(chorale.notes(programs)) for chorale in chorales]}, names)
     shifts = TRANSPOSE if hasattr(codec, "transpose") else 0
     return sequence_source(
         spec,
@@ -70,6 +73,17 @@ def open_bach(spec: Spec, split: str, *, image_size: int | None, length: int | N
         names=names,
         transpose=spec.integer("transpose", shifts, least=0) or 0,
     )
+
+
+def arranged(codec: Any) -> tuple[Any, np.ndarray | None]:
+    """(the codec, each voice's program where it is another than usual): as tracks, the voices are strings, guitar,
+    piano and bass."""
+    from zoo.codecs.tracks import PROGRAMS, MultiTrack
+
+    if not isinstance(codec, MultiTrack):
+        return codec, None
+    ensemble = ("strings", "guitar", "piano", "bass")
+    return replace(codec, tracks=ensemble), np.array([PROGRAMS[name][0] for name in ensemble])
 
 
 def load() -> list[Chorale]:

@@ -18,21 +18,22 @@ from train.data.workers import map_files
 from zoo.errors import UserError
 
 SUFFIXES = frozenset({".mid", ".midi", ".smf", ".kar"})
-CODECS = ("performance", "remi", "voices", "leadsheet", "roll", "chords")
+CODECS = ("performance", "remi", "voices", "leadsheet", "roll", "tracks", "chords")
 CHORDS = 2048  # that have a token of their own
 WORDS = ("words", "rhythm")  # options of codec=chords
 MATLAB_KEYS = {"train": "traindata", "valid": "validdata", "test": "testdata"}
 
 
 def open_midi(spec: Spec, split: str, *, image_size: int | None, length: int | None) -> Source:
-    """midi:DIR?codec=performance|remi|voices|leadsheet|roll|chords&steps=N&drums=1&transpose=N, the MIDI files under
-    DIR.
+    """midi:DIR?codec=performance|remi|voices|leadsheet|roll|tracks|chords&steps=N&drums=1&transpose=N, the MIDI files
+    under DIR.
 
-    ``steps``: a second (performance, default 100) or a quarter note (voices, lead sheets and rolls, default 4; chords,
-    default 2). Of songs with a track called MELODY a lead sheet has that, and the annotations beside the file
-    (`zoo.codecs.songs`). ``drums``: keep the drums of a performance instead of what has a pitch. ``transpose``: see
-    ``sequence_source``, default 0. Folders train, valid and test at the top are splits. Of chords: ``words=N``, how
-    many of them have a token, the most frequent in training (2048); ``rhythm=0``, without rests and durations.
+    ``steps``: a second (performance, default 100) or a quarter note (voices, lead sheets, rolls and tracks, default 4;
+    chords, default 2). Tracks are drums, piano, guitar, bass and strings. Of songs with a track called MELODY a lead
+    sheet has that, and the annotations beside the file (`zoo.codecs.songs`). ``drums``: keep the drums of a performance
+    instead of what has a pitch. ``transpose``: see ``sequence_source``, default 0. Folders train, valid and test at the
+    top are splits. Of chords: ``words=N``, how many of them have a token, the most frequent in training (2048);
+    ``rhythm=0``, without rests and durations.
     """
     spec.allow("codec", "steps", "drums", "transpose", *WORDS)
     codec = music_codec(spec, "performance")
@@ -101,6 +102,7 @@ def music_codec(spec: Spec, default: str) -> Any:
     from zoo.codecs.performance import Performance
     from zoo.codecs.remi import Remi
     from zoo.codecs.rolls import PianoRoll
+    from zoo.codecs.tracks import MultiTrack
     from zoo.codecs.voices import VoiceGrid
 
     kind = spec.choice("codec", CODECS, default)
@@ -122,6 +124,8 @@ def music_codec(spec: Spec, default: str) -> Any:
             return Performance(steps_per_second=steps or 100, drums=drums)
         if kind == "remi":
             return Remi()
+        if kind == "tracks":
+            return MultiTrack(steps_per_bar=4 * (steps or 4))
         grids = {"voices": VoiceGrid, "leadsheet": LeadSheet, "roll": PianoRoll}
         return grids[kind](steps_per_quarter=steps or 4)
     except CodecError as error:

@@ -29,7 +29,8 @@ def sequence_source(
     transpose: int = 0,
     skipped: Sequence[str] = (),
 ) -> Source:
-    """Pieces of ``codec``, tokens int [T] or rolls [T, 88], as windows of ``length`` (None: whole pieces).
+    """Pieces of ``codec``, tokens int [T], rolls [T, 88] or tracks [bars, ...], as windows of ``length`` (None: whole
+    pieces).
 
     ``own``: the pieces in each split that the data itself has. Pieces of text follow one another as one text, of which
     the last tenth is held out where the data has no splits; of music, whole pieces are, by hash of their ``names``.
@@ -45,9 +46,9 @@ def sequence_source(
     if not sum(map(len, pieces)):
         raise UserError(f"{spec.text}: nothing to read in {split!r}")
     transpose = transpose if split == "train" else 0
-    rolls = pieces[0].ndim == 2
-    make, align = (_rolls, align) if rolls else (_tokens, alignment(codec))
-    cut = Cut(length=length, align=align, overlap=0 if rolls else 1)
+    make = {1: _tokens, 2: _rolls, 4: _tracks}[pieces[0].ndim]
+    tokens = make is _tokens
+    cut = Cut(length=length, align=alignment(codec) if tokens else align, overlap=1 if tokens else 0)
     return make(spec, codec, pieces, split=split, cut=cut, transpose=transpose, skipped=tuple(skipped))
 
 
@@ -108,6 +109,25 @@ def _rolls(
         codec=codec,
         size=table.size,
         fields={"keys": KEYS},
+        arrays=table.arrays,
+        example=table.example,
+        skipped=skipped,
+    )
+
+
+def _tracks(
+    spec: Spec, codec: Any, pieces: Pieces, *, split: str, cut: Cut, transpose: int, skipped: tuple[str, ...]
+) -> Source:
+    if transpose:
+        raise UserError(f"{spec.text}: tracks are not transposed; leave transpose out")
+    whole = [(piece > 0.5).astype(np.uint8) for piece in pieces]
+    table = window_table(whole, "tracks", cut=cut, split=split, dtype=np.float32)
+    steps, pitches, tracks = whole[0].shape[1:]
+    return Source(
+        spec=spec.text,
+        codec=codec,
+        size=table.size,
+        fields={"steps": steps, "pitches": pitches, "tracks": tracks},
         arrays=table.arrays,
         example=table.example,
         skipped=skipped,
