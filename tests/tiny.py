@@ -50,6 +50,7 @@ TINY: dict[str, dict[str, Any]] = {
     "voxgan": {"image_size": 8, "channels": 1, "width": 4, "latent_size": 8},
     "mocogan": {"image_size": 16, "channels": 1, "length": 8, "content_size": 4, "motion_size": 3, "width": 3},
     "wavegan": {"length": 256, "width": 4, "latent_size": 8},
+    "seqgan": {"vocabulary": 11, "context": 16, "width": 8, "critic_width": 4, "rollouts": 2},
     "musegan": {"length": 2, "steps": 16, "tracks": 2, "latent_size": 8, "width": 1},
     "vae": {"image_size": 8, "channels": 1, "width": 16, "latent_size": 4},
     "vae-conv": {"image_size": 16, "width": 4, "latent_size": 4, "flow": 2},

@@ -127,6 +127,7 @@ RECIPES: Mapping[str, Recipe] = MappingProxyType(
             optim=Optim(rule="adam", learning_rate=1e-4, b1=0.5, b2=0.9),
             ema={"generator": 0.9995},
         ),
+        "seqgan": Recipe(steps=4_000, batch_size=64, optim=Optim(rule="adam", learning_rate=1e-3, clip=5.0)),
         # Steps are the critic's; the rate falls over the last tenth.
         "musegan": Recipe(
             steps=50_000,

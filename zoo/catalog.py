@@ -112,6 +112,7 @@ CATALOG: Mapping[str, Entry] = MappingProxyType(
         "voxgan": Entry("gan", "zoo.gan.voxgan", "VoxGAN", "Wu et al. 2016", "solids"),
         "mocogan": Entry("gan", "zoo.gan.mocogan", "MoCoGAN", "Tulyakov et al. 2018", "bounce"),
         "wavegan": Entry("gan", "zoo.gan.wavegan", "WaveGAN", "Donahue et al. 2019", "plucks"),
+        "seqgan": Entry("gan", "zoo.gan.seqgan", "SeqGAN", "Yu et al. 2017", "docs"),
         "musegan": Entry("gan", "zoo.gan.musegan", "MuseGAN", "Dong et al. 2018", "bach?codec=tracks"),
         "vae": Entry("vae", "zoo.vae.vae", "VAE", "Kingma & Welling 2014; Burda et al. 2016", "art"),
         "vae-conv": Entry("vae", "zoo.vae.vae", "VAE", "Kingma & Welling 2014; Chen et al. 2017", "art", _CONV_VAE),
