@@ -20,6 +20,7 @@ def fit_to_data(config: Config, given: set[str]) -> tuple[Config, Source]:
     length = window_length(config.model)
     chosen = config.model.image_size if "model.image_size" in given else None
     source = open_source(spec, "train", image_size=chosen, length=length)
+    check_names(config.name, config.model, source)
     try:
         model = fill(config, source, given)
     except UserError:
@@ -53,11 +54,16 @@ def fill(config: Config, source: Source, given: set[str]) -> Any:
     return dataclasses.replace(config.model, **changes)
 
 
+def check_names(name: str, model: Any, source: Source) -> None:
+    """The batches must be of what the model reads, whatever its shape."""
+    want, have = model.batch_spec(1), source.batch_spec(1)
+    if not want.keys() <= have.keys():
+        raise UserError(f"{name} learns from {' and '.join(want)}; {source.spec} gives {' and '.join(have)}")
+
+
 def check(name: str, model: Any, source: Source) -> None:
     """The batches must be what the model reads."""
     want, have = model.batch_spec(1), source.batch_spec(1)
     for key, spec in want.items():
-        if key not in have:
-            raise UserError(f"{name} learns from {' and '.join(want)}; {source.spec} gives {' and '.join(have)}")
         if key != "roll" and spec.shape != have[key].shape:
             raise UserError(f"{name} reads {key} of shape {spec.shape[1:]}; {source.spec} gives {have[key].shape[1:]}")

@@ -49,7 +49,7 @@ METRICS = {
 def runs(data: Path, seeds: Sequence[int], budget: str, arm: str) -> Iterable[Run]:
     del data  # it is drawn
     source, read = open_source(SPEC), reader(budget)
-    model = create("pix2pix", **NETWORK, input_channels=LABELS, maps=True, **ARMS[arm])
+    model: Any = create("pix2pix", **NETWORK, input_channels=LABELS, maps=True, **ARMS[arm])
     for seed in seeds:
         state = fit(config_of(model, steps=STEPS[budget], seed=seed), source, chunk=50)
         draw = jax.jit(functools.partial(model.translate, state.params, state.extra))
@@ -70,7 +70,7 @@ def reader(budget: str) -> Any:
         return {"input": batch["image"], "image": batch["input"]}
 
     backwards: Source = replace(source, example=swapped)
-    model = create("pix2pix", **NETWORK, channels=LABELS, gan=0.0, dropout=0.0)
+    model: Any = create("pix2pix", **NETWORK, channels=LABELS, gan=0.0, dropout=0.0)
     state = fit(config_of(model, steps=READER[budget], seed=0), backwards, chunk=50)
     return jax.jit(lambda x: jnp.argmax(model.translate(state.params, state.extra, x, jax.random.key(0)), axis=-1))
 

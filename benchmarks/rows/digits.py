@@ -133,7 +133,7 @@ FID = {"minimax": 9.8, "non-saturating": 6.8, "least squares": 7.8, "WGAN": 6.7,
 def distances(data: Path, seeds: Sequence[int], budget: str, arm: str) -> Iterable[Run]:
     tell, told = reader(data), GAMES[budget]
     fields, optim, players = LOSSES[arm]
-    model = create("dcgan", image_size=SIZE, channels=1, latent_size=LATENT, width=told["width"], **fields)
+    model: Any = create("dcgan", image_size=SIZE, channels=1, latent_size=LATENT, width=told["width"], **fields)
     source, count = open_source(f"idx:{data / 'mnist'}?size={SIZE}"), told["samples"]
     real, held_out = (tell.features(to_unit(digits(data, split)[0][:count])) for split in ("train", "test"))
     mean, std = real.mean(0), np.maximum(real.std(0), 1e-6)

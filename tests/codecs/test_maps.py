@@ -52,7 +52,7 @@ def test_what_is_no_map(tmp_path):
     Image.fromarray(np.zeros((4, 4, 3), np.uint8)).save(tmp_path / "rgb.png")
     Image.fromarray(LABELS).save(tmp_path / "a.jpg")
     (tmp_path / "cut.png").write_bytes(file.read_bytes()[:60])
-    for name, words in (("rgb.png", "grey PNG"), ("a.jpg", "not a PNG"), ("cut.png", ""), ("none.png", "")):
+    for name, words in (("rgb.png", "grey PNG"), ("a.jpg", "not a PNG"), ("cut.png", None), ("none.png", None)):
         with pytest.raises(CodecError, match=words):
             LabelMap(5).read(tmp_path / name)
     for labels in (1, 257):

@@ -16,7 +16,7 @@ from zoo.codecs.waves import read_wav
 WORDS = {
     "voxgan": "--data solids?size=8 --model.width 2 --model.latent-size 4",
     "wavegan": "--data plucks?rate=4000 --model.length 256 --model.width 2 --model.latent-size 4",
-    "mocogan": "--data bounce?size=16 --model.length 8 --model.width 2",
+    "mocogan": "--data bounce?size=16 --model.image-size 16 --model.length 8 --model.width 2",
 }
 
 

@@ -30,7 +30,7 @@ def test_every_kind_can_be_opened() -> None:
     [
         ("artt", "did you mean art?"),
         ("imags:x", "did you mean images:DIR?"),
-        ("nonsense", "it is one of art, bach"),
+        ("nonsense", "it is one of art, sprites, bach"),
         ("images:", "write images:DIR"),
         ("art:32", "takes no path"),
         ("art?sise=3", "no option 'sise'; art takes size, count"),

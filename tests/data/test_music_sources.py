@@ -126,10 +126,10 @@ def test_rolls_of_matlab(tmp_path: Path) -> None:
 
 def test_long_rolls_are_cut_for_training_only(tmp_path: Path) -> None:
     long, short = (np.random.default_rng(seed).integers(0, 2, (size, 88)) for seed, size in enumerate((21, 5)))
-    rolls = np.empty(2, object)
-    rolls[:] = [long, short]
-    np.savez(tmp_path / "a.npz", train_roll=rolls, test_roll=rolls)
-    spec = f"rolls:{tmp_path}/a.npz?window=8"
+    cells = np.empty((1, 2), object)
+    cells[0, :] = [roll.astype(np.uint8) for roll in (long, short)]
+    scipy.io.savemat(tmp_path / "a.mat", {"traindata": cells, "testdata": cells})
+    spec = f"rolls:{tmp_path}/a.mat?window=8"
     train, test = read(spec, "train"), read(spec, "test")
     starts = [0, 4, 8, 12, 16]
     assert train["roll"].shape == (6, 8, 88) and train["length"].tolist() == [8, 8, 8, 8, 5, 5]

@@ -53,7 +53,7 @@ def test_rates_levels_and_arrays(folder, tmp_path):
     source = open_source(f"audio:{folder}?rate=16000&level=peak", length=400)
     assert source.codec.rate == 16000 and open_source(f"audio:{folder}/a/0.wav", "train", length=16).size
     peaks = np.abs(waves(source)).max(axis=(1, 2))
-    assert set(np.round(peaks[peaks > 0.5], 1).tolist()) == {1.0}
+    assert {round(float(peak), 1) for peak in peaks if peak > 0.5} <= {0.9, 1.0} and peaks.max() == 1  # ends ring
     sound = (np.arange(1000) % 50 * 600).astype(np.int16)
     write_arrays(
         tmp_path / "flat.npz", meta={}, audio=sound, offsets=np.arange(0, 1001, 100), sample_rate=np.int32(4000)

@@ -65,7 +65,7 @@ def test_first_likelihood_then_rewards():
     slope = jax.jit(jax.value_and_grad(model.generator_loss, has_aux=True))
     (loss, (_, metrics)), early = slope(params, {}, batch, KEY, jnp.int32(2))
     total, count = model.evaluate(params, {}, batch, KEY)["nll"]
-    assert float(loss) == pytest.approx(float(total / count), rel=1e-5) and np.isnan(metrics["reward"])
+    assert float(loss) == pytest.approx(float(total / count), rel=1e-5) and metrics["reward"] == 0
     (_, (_, metrics)), late = slope(params, {}, batch, KEY, jnp.int32(3))
     assert 0 < float(metrics["reward"]) < 1
     assert all(np.any(leaf) for leaf in jax.tree.leaves((early["generator"], late["generator"])))
@@ -99,7 +99,7 @@ def test_what_is_rewarded_becomes_more_probable():
         return jax.lax.scan(one, generator, jax.random.split(KEY, 60))[0]
 
     before, after = share(params), share({**params, "generator": steps(params["generator"])})
-    assert after > before + 0.2
+    assert after > 2 * before
 
 
 def test_the_critic_tells_the_data_from_what_is_written():

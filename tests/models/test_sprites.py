@@ -7,7 +7,7 @@ from train.data.source import open_source
 from zoo.algorithmic.sprites import COUNT, FACTORS, draw_sprite, factors_of
 
 factors = jax.jit(jax.vmap(factors_of))
-drawn = jax.jit(jax.vmap(lambda values: draw_sprite(values, 32)))
+drawn = jax.jit(jax.vmap(lambda values: draw_sprite(values, 64)))
 
 
 def test_every_combination_comes_once_and_soon_all_values_do():
@@ -24,7 +24,7 @@ def test_each_factor_does_what_it_says():
     assert (np.diff(area(drawn(change(1, range(6))))) > 0).all()
     places = np.asarray(drawn(change(3, range(0, 32, 4))))[..., 0] > 0
     middles = [np.flatnonzero(place.any(0)).mean() for place in places]
-    assert (np.diff(middles) > 1).all() and 0 < middles[0] < middles[-1] < 31
+    assert (np.diff(middles) > 1).all() and 0 < middles[0] < middles[-1] < 63
     heights = [np.flatnonzero((one[..., 0] > 0).any(1)).mean() for one in np.asarray(drawn(change(4, (0, 31))))]
     assert heights[0] > heights[1] + 10  # upwards
     shapes = np.asarray(drawn(change(0, range(3))))

@@ -176,7 +176,8 @@ def write_arrays(path: Path, *, meta: dict[str, Any], **arrays: Any) -> Path:
     except (TypeError, ValueError) as error:
         raise CodecError(path, error) from None
     buffer = io.BytesIO()
-    np.savez_compressed(buffer, **arrays, **{META_KEY: np.array(note)})
+    contents: dict[str, Any] = {**arrays, META_KEY: np.array(note)}
+    np.savez_compressed(buffer, **contents)
     write_bytes(path, buffer.getvalue())
     return path
 

@@ -23,8 +23,8 @@ REAL, FAKE, GENERATOR_REAL, GENERATOR_FAKE, PENALTY_VIEW, SPECTRAL = range(4, 10
 Answer = tuple[Array, tuple[Extra, Metrics]]
 
 
-class Game(Protocol):
-    """A GAN, as the functions below see it."""
+class Rules(Protocol):
+    """Who minimises what, and when: fields of a GAN."""
 
     @property
     def loss(self) -> str:
@@ -57,6 +57,10 @@ class Game(Protocol):
         """Steps of the critic to one of the generator."""
         ...
 
+
+class Game(Rules, Protocol):
+    """A GAN, as the functions below see it."""
+
     def observe(self, batch: Batch) -> Array:
         """The data as the critic sees them."""
         ...
@@ -74,7 +78,7 @@ class Game(Protocol):
         ...
 
 
-def check(name: str, game: Game) -> None:
+def check(name: str, game: Rules) -> None:
     """UserError where a field means nothing."""
     if game.loss not in ADVERSARIAL:
         raise UserError(f"no adversarial loss is called {game.loss!r}; there are {', '.join(ADVERSARIAL)}")
@@ -83,7 +87,7 @@ def check(name: str, game: Game) -> None:
             raise UserError(f"{field} is {getattr(game, field)}; {name} counts steps from 1")
 
 
-def penalised(game: Game) -> bool:
+def penalised(game: Rules) -> bool:
     """Whether any penalty is asked for."""
     return any(weight is not None for weight in (game.r1, game.r2, game.gradient_penalty))
 

@@ -139,7 +139,7 @@ class AnimeGAN:
         pair = ADVERSARIAL[self.loss]
         logits, _ = self._judge(params, extra, fake, train=True)
         on_drawn, _ = self._judge(params, extra, drawn, train=True)  # only relativistic losses look at it
-        see = partial(LOOK, extra["filters"])
+        see = lambda x: LOOK(extra["filters"], x.astype(compute_dtype(self.dtype)))
         of_photo, of_fake, of_drawn = (see(x) for x in (photo, fake, grey(drawn)))
         unlike = lambda a, b: jnp.mean(jnp.abs(wide(a) - wide(b)))
         over = lambda each: sum(map(each, LOOK.names), jnp.zeros(())) / len(LOOK.names)
@@ -215,8 +215,8 @@ def _along(x: Array, axis: int, join: Any, weights: Any) -> Array:
 def colour_distance(a: Array, b: Array) -> Array:
     """The mean absolute difference of luma, and Huber's of the two differences of colour, of pictures brought to
     [0, 1]."""
-    table = jnp.asarray(YUV, jnp.float32)
-    apart = jnp.abs(jnp.einsum("bhwc,cy->bhwy", (wide(a) - wide(b)) / 2, table, precision="highest"))
+    table = jnp.asarray(YUV, jnp.float32)[None, None, None]
+    apart = jnp.abs(jnp.sum(((wide(a) - wide(b)) / 2)[..., None] * table, axis=-2))
     huber = jnp.where(apart < 1, jnp.square(apart) / 2, apart - 0.5)
     return jnp.mean(apart[..., 0]) + jnp.mean(huber[..., 1]) + jnp.mean(huber[..., 2])
 

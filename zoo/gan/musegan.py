@@ -20,7 +20,7 @@ from zoo.nn.conv3d import Conv3D, ConvTranspose3D
 
 OCTAVES, CLASSES = 7, 12
 BEATS, CELLS = 4, 16  # of a bar: quarter notes, and steps that all tracks share
-INIT = nn.initializers.normal(0.02)
+INIT = nn.initializers.glorot_uniform()
 Layer = partial(Conv3D, padding="VALID", kernel_init=INIT)
 Up = partial(ConvTranspose3D, padding="VALID", kernel_init=INIT)
 

@@ -95,18 +95,18 @@ class SeqGAN:
         del step
         fakes = self.written(params, batch["tokens"][:, :1], jax.random.fold_in(key, FAKES))
         on_real, on_fake = (
-            self.critic.apply({"params": params["critic"]}, text, rngs={"dropout": own})
+            self._judged(params, text, own)
             for text, own in zip((batch["tokens"], fakes), jax.random.split(key), strict=True)
         )
         return logistic_critic(on_real, on_fake), (extra, {"real": jnp.mean(on_real), "fake": jnp.mean(on_fake)})
 
     def generator_loss(self, params: Params, extra: Extra, batch: Batch, key: Array, step: Array) -> Answer:
         """Nats of the data's tokens; after the first steps minus the expected reward (equation 2), whose gradient is
-        that of equation 8, with the mean reward at a position as a baseline."""
+        that of equation 8, with the mean reward at a position as a baseline. The metric ``reward`` is 0 before that."""
 
         def likelihood(params: Params) -> tuple[Array, Array]:
             total, count = next_token_nll(self.logits(params, batch["tokens"][:, :-1]), batch)
-            return total / count, jnp.full((), jnp.nan)
+            return total / count, jnp.zeros(())
 
         def policy(params: Params) -> tuple[Array, Array]:
             text = self.written(params, batch["tokens"][:, :1], jax.random.fold_in(key, FAKES))
@@ -132,11 +132,16 @@ class SeqGAN:
         many = jnp.broadcast_to(text[None, None], (len(ends), self.rollouts, *text.shape)).reshape(-1, length)
         kept = jnp.broadcast_to(ends[:, None, None], (len(ends), self.rollouts, rows)).reshape(-1)
         rolled = self._continued(params, many, kept, key)
-        real = lambda texts: jax.nn.sigmoid(self.critic.apply({"params": params["critic"]}, texts))
+        real = lambda texts: jax.nn.sigmoid(self._judged(params, texts))
         on_way = jnp.mean(real(rolled).reshape(len(ends), self.rollouts, rows), axis=1)
         of_end = jnp.concatenate([on_way, real(text)[None]])  # [P + 1, B]
         judge = jnp.minimum(jnp.arange(length - 1) // self.every, len(ends))
         return of_end[judge].T
+
+    def _judged(self, params: Params, text: Array, key: Array | None = None) -> Array:
+        """tokens [B, T] -> logits [B]; with dropout where there is a ``key``."""
+        rngs = None if key is None else {"dropout": key}
+        return self.critic.apply({"params": params["critic"]}, text, rngs=rngs)  # type: ignore[return-value]
 
     def _continued(self, params: Params, text: Array, kept: Array, key: Array) -> Array:
         """text [N, T + 1] of which ``kept`` [N] tokens stay and the others are drawn anew."""
@@ -161,7 +166,7 @@ class SeqGAN:
         of the model's own."""
         found = tokens.evaluate(self, params, extra, batch, key)  # type: ignore[arg-type]
         fakes = self.written(params, batch["tokens"][:, :1], key)
-        on_real, on_fake = (self.critic.apply({"params": params["critic"]}, x) for x in (batch["tokens"], fakes))
+        on_real, on_fake = (self._judged(params, text) for text in (batch["tokens"], fakes))
         right = jnp.sum(on_real > 0) + jnp.sum(on_fake < 0)
         return found | {"told_apart": (right.astype(jnp.float32), jnp.asarray(2.0 * len(fakes)))}
 

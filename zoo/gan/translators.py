@@ -262,8 +262,9 @@ def unlike(real: list[list[Array]], fake: list[list[Array]]) -> Array:
     layers, the mean over critics (Wang et al. 2018, equation 4). The logits at the end of each do not count, and there
     is no gradient into ``real``."""
     apart = lambda a, b: jnp.mean(jnp.abs(jax.lax.stop_gradient(wide(a)) - wide(b)))
-    sums = [sum(map(apart, a[:-1], b[:-1])) for a, b in zip(real, fake, strict=True)]
-    return sum(sums, jnp.zeros(())) / len(sums)
+    nothing = jnp.zeros(())
+    sums = [sum(map(apart, a[:-1], b[:-1]), nothing) for a, b in zip(real, fake, strict=True)]
+    return sum(sums, nothing) / len(sums)
 
 
 def mean_distance(a: Array, b: Array) -> Array:

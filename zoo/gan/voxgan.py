@@ -140,6 +140,7 @@ def limited_critic_loss(model: VoxGAN, params: Params, extra: Extra, batch: Batc
     on_fake, after = model.judge(params, after, fake, batch, key, train=True)
     accuracy = (jnp.mean(wide(on_real) > 0) + jnp.mean(wide(on_fake) < 0)) / 2
     loss = ADVERSARIAL[model.loss].critic(on_real, on_fake)
+    assert model.accuracy_limit is not None
     metrics = {"real": jnp.mean(on_real), "fake": jnp.mean(on_fake), "accuracy": accuracy}
     return jnp.where(accuracy <= model.accuracy_limit, loss, 0), (after, metrics)
 
