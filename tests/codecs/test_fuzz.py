@@ -8,6 +8,7 @@ import sys
 import time
 import zlib
 from functools import cache
+from importlib import import_module
 from pathlib import Path
 
 import numpy as np
@@ -150,7 +151,8 @@ def into_every_codec(found) -> None:
 
 @cache
 def music_codecs() -> list:
-    names = [name for name in CODECS if name not in ("image", "points", "char", "byte", "bpe", "strokes")]
+    kinds = {name: getattr(import_module(module), kind) for name, (module, kind) in CODECS.items()}
+    names = [name for name, kind in kinds.items() if kind.media == "music"]
     return [from_config({"codec": name}) for name in names] + [from_config({"codec": "performance", "drums": True})]
 
 

@@ -108,7 +108,7 @@ _NO_STYLE = "a bias of the colours adds the same to every style's picture"
 _LATER = "it is added to the network later; see test_progressive.py"
 _MARGINS = "while the hinge turns away no logit it cancels in D(G(z)) - D(x)"
 UNREACHED: dict[tuple[str, str, str], str] = {
-    ("spade", "critic", "['critics_1']['Conv_2']['bias']"): _MARGINS,
+    ("spade", "critic", "['critics_0']['Conv_2']['bias']"): _MARGINS,
     **{(name, "critic", "['Dense_0']['bias']"): _CANCELS for name in ("wgan-gp", "wavegan", "musegan")},
     **{
         ("progressive", player, f"['{layer}']['{leaf}']"): _LATER
