@@ -43,7 +43,7 @@ TINY: dict[str, dict[str, Any]] = {
         "blocks": 1,
         "halvings": 1,
     },
-    "spade": {"image_size": 16, "width": 2, "critic_layers": 1, "scales": 1},
+    "spade": {"image_size": 16, "width": 2, "critic_layers": 1, "scales": 1, "matching": 0.0},
     "cyclegan": {"image_size": 16, "width": 4, "critic_layers": 1, "blocks": 1, "pool": 3},
     "animegan": {"image_size": 16, "width": 2, "blocks": 1, "first": 0},
     "gan2d": {"width": 8, "layers": 2, "critic_width": 8},
@@ -51,7 +51,7 @@ TINY: dict[str, dict[str, Any]] = {
     "mocogan": {"image_size": 16, "channels": 1, "length": 8, "content_size": 4, "motion_size": 3, "width": 3},
     "wavegan": {"length": 256, "width": 4, "latent_size": 8},
     "seqgan": {"vocabulary": 11, "context": 16, "width": 8, "critic_width": 4, "rollouts": 2},
-    "musegan": {"length": 2, "steps": 16, "tracks": 1, "latent_size": 8, "width": 1},
+    "musegan": {"length": 2, "steps": 16, "tracks": 1, "latent_size": 8, "width": 1, "gradient_penalty": None},
     "vae": {"image_size": 8, "channels": 1, "width": 16, "latent_size": 4},
     "vae-conv": {"image_size": 16, "width": 4, "latent_size": 4, "flow": 2},
     "music-vae": {

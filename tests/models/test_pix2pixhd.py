@@ -5,7 +5,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from tiny import fresh_state, random_batch, random_like, tiny
+from tiny import fresh_state, jitted, random_batch, random_like, tiny
 
 from zoo import create
 from zoo.errors import UserError
@@ -57,11 +57,12 @@ def test_critics_see_the_picture_and_its_half_and_count_alike():
     half = pair.reshape(len(pair), 8, 2, 8, 2, -1).mean((2, 4))
     one = PatchCritic(4, 1, False, "float32")
     want = [one.apply({"params": params["critic"][f"critics_{i}"]}, x, train=True) for i, x in enumerate((pair, half))]
-    logits, _ = model.judge(params, extra, jnp.asarray(batch["image"]), batch, KEY, train=True)
+    judge = jax.jit(lambda image: model.judge(params, extra, image, batch, KEY, train=True)[0])
+    logits = judge(batch["image"])
     assert [x.shape for x in logits] == [(8, 36), (8, 4)]
     for ours, theirs in zip(logits, want, strict=True):
         np.testing.assert_allclose(ours, theirs, atol=1e-5)
-    fakes, _ = model.judge(params, extra, model.translate(params, extra, batch["input"], KEY), batch, KEY, train=True)
+    fakes = judge(jitted(model, "translate")(params, extra, batch["input"], KEY))
     loss, _ = jax.jit(model.phases[0].loss)(params, extra, batch, KEY, STEP)
     each = [least_squares_critic(a, b) for a, b in zip(logits, fakes, strict=True)]
     assert float(loss) == pytest.approx(float(sum(each)) / 2, rel=1e-4)
@@ -110,7 +111,7 @@ def test_uniform_maps_are_not_washed_out():
     the norms behind it leave nothing of that."""
     model, params, extra, _ = started("spade")
     maps = jnp.stack([jnp.full((16, 16, 3), -1.0).at[..., label].set(1) for label in range(3)])
-    made = np.asarray(model.translate(params, extra, maps, KEY))[:, 4:-4, 4:-4]
+    made = np.asarray(jitted(model, "translate")(params, extra, maps, KEY))[:, 4:-4, 4:-4]
     assert min(np.abs(made[a] - made[b]).mean() for a, b in ((0, 1), (0, 2), (1, 2))) > 1e-3
 
 
@@ -125,11 +126,12 @@ def test_labels_stay_labels_when_a_map_is_made_smaller():
 def test_kernels_are_spectrally_normalised():
     """Ten times the kernels: the same picture, and the same logits."""
     model, params, extra, batch = started("spade")
+    imagine = jax.jit(lambda params, extra, batch: model.imagine(params, extra, batch, KEY, train=True))
     larger = jax.tree.map(lambda leaf: 10 * leaf if leaf.ndim > 1 else leaf, params)
     for params_ in (params, larger):  # the vectors come near to what they should be
         for _ in range(3):
-            _, extra = model.imagine(params_, extra, batch, KEY, train=True)
-    draw = lambda params: model.translate(params, extra, batch["input"], KEY)
+            _, extra = imagine(params_, extra, batch)
+    draw = lambda params: jitted(model, "translate")(params, extra, batch["input"], KEY)
     np.testing.assert_allclose(draw(params), draw(larger), atol=1e-4)
 
 
