@@ -129,14 +129,15 @@ class SeqGAN:
         before it, are real: [B, T] (equation 4). Rollouts begin behind every ``every``-th token."""
         rows, length = text.shape
         ends = jnp.arange(1 + self.every, length, self.every)  # tokens that stay
-        many = jnp.broadcast_to(text[None, None], (len(ends), self.rollouts, *text.shape)).reshape(-1, length)
-        kept = jnp.broadcast_to(ends[:, None, None], (len(ends), self.rollouts, rows)).reshape(-1)
+        # A text's rollouts lie beside one another, so that they stay on its device.
+        each = rows, len(ends), self.rollouts
+        many = jnp.broadcast_to(text[:, None, None], (*each, length)).reshape(-1, length)
+        kept = jnp.broadcast_to(ends[None, :, None], each).reshape(-1)
         rolled = self._continued(params, many, kept, key)
         real = lambda texts: jax.nn.sigmoid(self._judged(params, texts))
-        on_way = jnp.mean(real(rolled).reshape(len(ends), self.rollouts, rows), axis=1)
-        of_end = jnp.concatenate([on_way, real(text)[None]])  # [P + 1, B]
+        of_end = jnp.concatenate([jnp.mean(real(rolled).reshape(each), axis=2), real(text)[:, None]], axis=1)
         judge = jnp.minimum(jnp.arange(length - 1) // self.every, len(ends))
-        return of_end[judge].T
+        return of_end[:, judge]
 
     def _judged(self, params: Params, text: Array, key: Array | None = None) -> Array:
         """tokens [B, T] -> logits [B]; with dropout where there is a ``key``."""
