@@ -126,9 +126,17 @@ class DCGAN:
         return self.render(params, extra, self.latents(key, n))
 
 
-def _widths(image_size: int, width: int) -> list[int]:
+def widths(image_size: int, width: int) -> list[int]:
     """Channels from half the image's size down to 4 x 4."""
     return [width * min(2**level, 8) for level in range(int(math.log2(image_size)) - 2)]
+
+
+def normalised(x: Array, norm: str, *, train: bool) -> Array:
+    """What a critic's layer gives, by the norm ``norm``, "batch" or "layer" (over all of an example); else as it is.
+    Within a module, whose parameters it makes."""
+    if norm == "batch":
+        return Norm(use_running_average=not train, dtype=x.dtype)(x)
+    return nn.GroupNorm(num_groups=1, dtype=x.dtype)(x) if norm == "layer" else x
 
 
 class Generator(nn.Module):
@@ -142,7 +150,7 @@ class Generator(nn.Module):
     @nn.compact
     def __call__(self, latent: Array, *, train: bool) -> Array:
         dtype = compute_dtype(self.dtype)
-        *inner, first = _widths(self.image_size, self.width)
+        *inner, first = widths(self.image_size, self.width)
         # A transposed convolution of one pixel is a dense layer.
         x = nn.Dense(4 * 4 * first, use_bias=False, kernel_init=NORMAL, dtype=dtype)(latent)
         x = x.reshape(-1, 4, 4, first)
@@ -164,15 +172,11 @@ class Critic(nn.Module):
     @nn.compact
     def __call__(self, x: Array, *, train: bool) -> Array:
         dtype = compute_dtype(self.dtype)
-        first, *inner = _widths(self.image_size, self.width)
+        first, *inner = widths(self.image_size, self.width)
         x = nn.leaky_relu(Layer(first, dtype=dtype)(x), 0.2)
         for features in inner:
             x = Layer(features, use_bias=self.norm in ("spectral", "none"), dtype=dtype)(x)
-            if self.norm == "batch":
-                x = Norm(use_running_average=not train, dtype=dtype)(x)
-            elif self.norm == "layer":
-                x = nn.GroupNorm(num_groups=1, dtype=dtype)(x)  # over a picture's pixels and channels
-            x = nn.leaky_relu(x, 0.2)
+            x = nn.leaky_relu(normalised(x, self.norm, train=train), 0.2)
         # A convolution that covers its input is a dense layer.
         logits = nn.Dense(1, kernel_init=NORMAL, dtype=dtype)(x.reshape(len(x), -1))
         return wide(logits)[:, 0]

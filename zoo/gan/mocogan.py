@@ -1,7 +1,6 @@
 """MoCoGAN: Tulyakov, Liu, Yang & Kautz 2018, "MoCoGAN: Decomposing Motion and Content for Video Generation"
 (arXiv:1707.04993): films whose content stays, and whose motion is a walk."""
 
-import math
 from dataclasses import dataclass
 from functools import partial
 from typing import Any, Literal
@@ -72,7 +71,7 @@ class MoCoGAN:
     @property
     def span(self) -> int:
         """Frames that a logit of the critic of clips is about."""
-        return 1 + 3 * len(_widths(self.image_size, self.width))
+        return 1 + 3 * len(dcgan.widths(self.image_size, self.width))
 
     @property
     def sides(self) -> "tuple[Side, Side]":
@@ -231,11 +230,6 @@ def _parts(latent: Latents) -> tuple[Array, Array, Array]:
     return latent["content"], latent["start"], latent["noise"]
 
 
-def _widths(image_size: int, width: int) -> list[int]:
-    """Channels from half the image's size down to 4 x 4."""
-    return [width * min(2**level, 8) for level in range(int(math.log2(image_size)) - 2)]
-
-
 class Generator(nn.Module):
     """content [B, Z], start [B, M] and noise [B, T, M] of the motion -> films [B, T, H, W, C] in [-1, 1]."""
 
@@ -268,14 +262,10 @@ class ClipCritic(nn.Module):
         dtype = compute_dtype(self.dtype)
         layer = partial(Conv3D, kernel_size=4, stride=(1, 2, 2), padding=((0, 0), (1, 1), (1, 1)), dtype=dtype)
         layer = partial(layer, kernel_init=dcgan.NORMAL)
-        first, *inner = _widths(self.image_size, self.width)
+        first, *inner = dcgan.widths(self.image_size, self.width)
         x = nn.leaky_relu(layer(first)(x), 0.2)
         for features in inner:
             x = layer(features, use_bias=self.norm in ("spectral", "none"))(x)
-            if self.norm == "batch":
-                x = dcgan.Norm(use_running_average=not train, dtype=dtype)(x)
-            elif self.norm == "layer":
-                x = nn.GroupNorm(num_groups=1, dtype=dtype)(x)  # over a film's pixels and channels
-            x = nn.leaky_relu(x, 0.2)
+            x = nn.leaky_relu(dcgan.normalised(x, self.norm, train=train), 0.2)
         logits = Conv3D(1, kernel_size=(1, 4, 4), padding="VALID", kernel_init=dcgan.NORMAL, dtype=dtype)(x)
         return wide(logits).reshape(len(x), -1)

@@ -1,7 +1,6 @@
 """Objects of voxels: 3D-GAN, Wu et al. 2016, "Learning a Probabilistic Latent Space of Object Shapes via 3D
 Generative-Adversarial Modeling" (arXiv:1610.07584), with colours, and with any of the zoo's adversarial losses."""
 
-import math
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Literal
@@ -13,14 +12,12 @@ import jax.numpy as jnp
 from zoo.errors import UserError
 from zoo.gan import adversarial
 from zoo.gan.adversarial import CRITIC_LATENTS, Answer, penalised, play
+from zoo.gan.dcgan import NORMAL, Norm, normalised, widths
 from zoo.losses import ADVERSARIAL, wide
 from zoo.model import Array, Batch, Extra, Params, Phase
 from zoo.nn import compute_dtype
-from zoo.nn.batch_norm import BatchNorm
 from zoo.nn.conv3d import Conv3D, ConvTranspose3D
 
-NORMAL = nn.initializers.normal(0.02)
-Norm = partial(BatchNorm, momentum=0.9, scale_init=lambda *args: 1 + NORMAL(*args))
 Layer = partial(Conv3D, kernel_size=4, stride=2, kernel_init=NORMAL)
 Up = partial(ConvTranspose3D, kernel_size=4, stride=2, kernel_init=NORMAL)
 
@@ -145,11 +142,6 @@ def limited_critic_loss(model: VoxGAN, params: Params, extra: Extra, batch: Batc
     return jnp.where(accuracy <= model.accuracy_limit, loss, 0), (after, metrics)
 
 
-def _widths(image_size: int, width: int) -> list[int]:
-    """Channels from half the size down to 4 voxels a side."""
-    return [width * min(2**level, 8) for level in range(int(math.log2(image_size)) - 2)]
-
-
 class Generator(nn.Module):
     """Latents -> 4 x 4 x 4, then twice the size a layer: [B, Z] -> [B, D, H, W, C] in [-1, 1]."""
 
@@ -161,7 +153,7 @@ class Generator(nn.Module):
     @nn.compact
     def __call__(self, latent: Array, *, train: bool) -> Array:
         dtype = compute_dtype(self.dtype)
-        *inner, first = _widths(self.image_size, self.width)
+        *inner, first = widths(self.image_size, self.width)
         # A transposed convolution of one voxel is a dense layer.
         x = nn.Dense(4**3 * first, use_bias=False, kernel_init=NORMAL, dtype=dtype)(latent)
         x = x.reshape(-1, 4, 4, 4, first)
@@ -183,15 +175,11 @@ class Critic(nn.Module):
     @nn.compact
     def __call__(self, x: Array, *, train: bool) -> Array:
         dtype = compute_dtype(self.dtype)
-        first, *inner = _widths(self.image_size, self.width)
+        first, *inner = widths(self.image_size, self.width)
         x = nn.leaky_relu(Layer(first, dtype=dtype)(x), 0.2)
         for features in inner:
             x = Layer(features, use_bias=self.norm in ("spectral", "none"), dtype=dtype)(x)
-            if self.norm == "batch":
-                x = Norm(use_running_average=not train, dtype=dtype)(x)
-            elif self.norm == "layer":
-                x = nn.GroupNorm(num_groups=1, dtype=dtype)(x)  # over an object's voxels and channels
-            x = nn.leaky_relu(x, 0.2)
+            x = nn.leaky_relu(normalised(x, self.norm, train=train), 0.2)
         # A convolution that covers its input is a dense layer.
         logits = nn.Dense(1, kernel_init=NORMAL, dtype=dtype)(x.reshape(len(x), -1))
         return wide(logits)[:, 0]
