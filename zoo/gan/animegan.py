@@ -23,11 +23,13 @@ from zoo.losses import ADVERSARIAL, wide
 from zoo.model import Array, Batch, Extra, Params, Phase
 from zoo.nn import compute_dtype
 from zoo.nn.conv import Conv
+from zoo.nn.filters import smooth
 from zoo.nn.grouped import GroupedConv
 from zoo.nn.spectral import spectral_normalise, start_vectors
 
 LOOK = RandomFilters()
 SMOOTH = 5  # pixels: the side of what edges are widened by, and blurred with
+BELL = (1, 4, 6, 4, 1)
 EDGE = 0.1  # the largest change of grey between two pixels that is no edge
 # Of red, green and blue (ITU-R BT.601): luma and the two differences of colour.
 YUV = np.array([[0.299, -0.14714119, 0.61497538], [0.587, -0.28886916, -0.51496512], [0.114, 0.43601035, -0.10001026]])
@@ -194,22 +196,10 @@ def smoothed(x: Array) -> Array:
     padded = jnp.pad(grey(x)[..., :1], ((0, 0), (1, 1), (1, 1), (0, 0)), mode="edge")
     across, along = padded[:, 1:-1, 2:] - padded[:, 1:-1, :-2], padded[:, 2:, 1:-1] - padded[:, :-2, 1:-1]
     steep = (jnp.maximum(jnp.abs(across), jnp.abs(along)) / 2 > EDGE).astype(x.dtype)
-    near = jnp.maximum(*(_along(steep, axis, jnp.maximum, [1.0] * SMOOTH) for axis in (1, 2)))
-    bell = np.array([1, 4, 6, 4, 1], np.float32) / 16
-    blurred = _along(_along(x, 1, jnp.add, bell), 2, jnp.add, bell)
-    return near * blurred + (1 - near) * x
-
-
-def _along(x: Array, axis: int, join: Any, weights: Any) -> Array:
-    """Each pixel joined with its neighbours along an axis, each in times of its weight; ends go on as they are."""
-    half, side = len(weights) // 2, x.shape[axis]
-    pads = [(half, half) if at == axis else (0, 0) for at in range(x.ndim)]
-    padded = jnp.pad(x, pads, mode="edge")
-    parts = [weight * jax.lax.slice_in_dim(padded, at, at + side, axis=axis) for at, weight in enumerate(weights)]
-    joined = parts[0]
-    for part in parts[1:]:
-        joined = join(joined, part)
-    return joined
+    near = jnp.maximum(*(nn.max_pool(steep, window, padding="SAME") for window in ((SMOOTH, 1), (1, SMOOTH))))
+    half = SMOOTH // 2
+    padded = jnp.pad(x, ((0, 0), (half, half), (half, half), (0, 0)), mode="edge")
+    return near * smooth(padded, BELL, pads=(0, 0)) + (1 - near) * x
 
 
 def colour_distance(a: Array, b: Array) -> Array:
