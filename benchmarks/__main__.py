@@ -1,5 +1,5 @@
-"""``python -m benchmarks quality | speed | forms | compare | profile | doctor | aot | readme``: how good, how fast, how
-large; and the README's tables of it."""
+"""``python -m benchmarks quality | speed | agree | forms | compare | profile | doctor | aot | readme``: how good, how
+fast, how large; and the README's tables of it."""
 
 import argparse
 import os
@@ -54,6 +54,10 @@ def parser() -> argparse.ArgumentParser:
         "--minutes", type=float, metavar="M", help="begin no row that would end later (default 9 for gpu, none for cpu)"
     )
     speed.add_argument("--out", default=RESULTS, type=Path, metavar="DIR")
+    agree = commands.add_parser("agree", help="whether the rows' two sides compute the same; speed asks first, too")
+    agree.set_defaults(run=run_agree)
+    agree.add_argument("--suite", choices=("cpu", "gpu"), default="cpu", help="of whose rows")
+    agree.add_argument("--rows", type=words, metavar="ROW,...", help="only these (default: all of the suite)")
     forms = commands.add_parser("forms", help="what each fast form gains over the plain one")
     forms.set_defaults(run=run_forms)
     forms.add_argument("--rows", type=words, metavar="ROW,...", help="only these (default: all of this device)")
@@ -109,10 +113,7 @@ def run_quality(arguments: argparse.Namespace) -> None:
 
 
 def run_speed(arguments: argparse.Namespace) -> None:
-    from importlib.util import find_spec
-
-    if find_spec("torch") is None:
-        raise UserError("PyTorch is what it is timed against: pip install torch")
+    needs_torch()
     from benchmarks.peers import QUICK, Method
     from benchmarks.speed import run
 
@@ -121,6 +122,32 @@ def run_speed(arguments: argparse.Namespace) -> None:
         arguments.suite, arguments.rows, arguments.peers, QUICK if arguments.quick else Method(), arguments.out,
         quick=arguments.quick, missing=arguments.missing, minutes=minutes,
     )  # fmt: skip
+
+
+def needs_torch() -> None:
+    from importlib.util import find_spec
+
+    if find_spec("torch") is None:
+        raise UserError("PyTorch is what it is timed against: pip install torch")
+
+
+def run_agree(arguments: argparse.Namespace) -> None:
+    needs_torch()
+    from benchmarks.peers import Method, Session, agree
+    from benchmarks.speed import rows
+
+    session = Session(arguments.suite, Method(), None, Path())
+    failed = 0
+    asked = {row.name: row for row, _ in rows(arguments.suite, arguments.rows, session.method, quick=False)}
+    for row in (row for row in asked.values() if row.kind == "train" and hasattr(row, "model")):
+        try:
+            agree(session, row)
+            print(f"{row.name}: the two sides agree", flush=True)
+        except UserError as error:
+            failed += 1
+            print(f"{row.name}: {error}", flush=True)
+    if failed:
+        raise UserError(f"{failed} rows have two sides that differ; they are named above")
 
 
 def run_forms(arguments: argparse.Namespace) -> None:

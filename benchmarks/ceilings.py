@@ -26,7 +26,10 @@ class Sheet:
 
 
 # Part of the device's name -> NVIDIA's data sheet. A processor's clock and memory are no part of its name.
-SHEETS: Mapping[str, Sheet] = {"H200": Sheet(flops={"bfloat16": 989e12}, bandwidth=4.8e12)}
+SHEETS: Mapping[str, Sheet] = {
+    "H200": Sheet(flops={"bfloat16": 989e12}, bandwidth=4.8e12),
+    "H100": Sheet(flops={"bfloat16": 989e12}, bandwidth=3.35e12),  # SXM
+}
 
 
 def sheet_of(device: str, dtype: str) -> dict[str, float | None]:

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
+from benchmarks import agreed
 from benchmarks.process import Worker, alone, workers
 from zoo.errors import UserError
 
@@ -87,22 +88,41 @@ def family(workload: Any) -> Any:
 
 
 def modes_of(session: Session, workload: Any) -> dict[str, float | str]:
-    """{mode of PyTorch: its speed, or why it does not run}. UserError unless the two sides compute the same.
+    """{mode of PyTorch: its speed, or why it does not run}.
 
     The compiled modes are tried in the layout and forms that are quickest in eager mode. A model whose decoding was
     quickest in some modes at a batch of 1 and of 128 is tried in these at those between."""
-    agree(session, workload)
     if session.peers:
         return trials(session, workload, session.peers)
     from benchmarks.theirs import compilers, layouts
 
-    won = session.won.get(family(workload), ())
-    if workload.decodes and len(won) > 1:
-        modes = sorted(set(won[:2]))
+    modes = modes_between(session, workload)
+    if modes:
         return trials(session, workload, modes) if len(modes) > 1 else {modes[0]: 0.0}
     tried = with_forms(session, workload, layouts(workload))
     how = quickest(workload.name, tried).removeprefix("eager")
     return tried | trials(session, workload, [kind + how for kind in compilers(session.suite)])
+
+
+def modes_between(session: Session, workload: Any) -> list[str]:
+    """Of a row that decodes: the modes that were quickest at the outer batch sizes; none before these are known."""
+    won = session.won.get(family(workload), ())
+    return sorted(set(won[:2])) if workload.decodes and len(won) > 1 else []
+
+
+def every_mode(session: Session, workload: Any) -> list[str]:
+    """What is tried at once beside a GPU: eager in every layout; the last of them compiled, also with each form of the
+    twin. None where there are too few cores to compile all that at the same time."""
+    from benchmarks.theirs import compilers, forms, layouts
+
+    if session.at_once < 2 or session.suite != "gpu":
+        return []
+    if modes := session.peers or modes_between(session, workload):
+        return modes
+    eager = layouts(workload)
+    how = eager[-1].removeprefix("eager")
+    kinds = compilers(session.suite)
+    return [*eager, *(kind + how for kind in kinds), *(f"{kinds[0]}{how}+{form}" for form in forms(workload))]
 
 
 def with_forms(session: Session, workload: Any, modes: list[str]) -> dict[str, float | str]:
@@ -122,14 +142,17 @@ def with_forms(session: Session, workload: Any, modes: list[str]) -> dict[str, f
 
 
 def agree(session: Session, workload: Any) -> None:
-    """UserError unless the two sides compute the same, on the CPU and in a process of its own; once a model. (For rows
+    """UserError unless the two sides compute the same, on the CPU and in a process of its own; once a model, and not
+    again before its source changes. (For rows
     of samples, of which only the network is compared, one size of it will do.)"""
     model = workload.model("cpu")
     if workload.kind == "sample":
         model = next((one for one in session.agreed if type(one) is type(model)), model)
     if model not in session.agreed:
         try:
-            alone("benchmarks.agree", workload.name, session.suite, JAX_PLATFORMS="cpu")
+            if not agreed.known(workload.name, session.suite):
+                alone("benchmarks.agree", workload.name, session.suite, JAX_PLATFORMS="cpu")
+                agreed.remember(workload.name, session.suite)
             session.agreed[model] = None
         except UserError as error:
             session.agreed[model] = str(error)

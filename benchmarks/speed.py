@@ -3,7 +3,8 @@
 For every row: PyTorch's modes are tried in a process each, and the quickest is the peer. Then, pair by pair, two fresh
 processes (ours, the peer's) measure windows of at least two seconds in turn, A-B-A-B, with one synchronisation at a
 window's end; on a CPU both have large pages (`train.pages`). The ratio is the median over windows, with a hierarchical
-bootstrap's 95 % interval.
+bootstrap's 95 % interval. Beside a GPU, where minutes are dear and cores are many, all modes and our side compile at
+the same time, each is timed alone, and the quickest is the other side of the first pair.
 """
 
 import tempfile
@@ -17,7 +18,19 @@ import jax
 import numpy as np
 
 from benchmarks.machine import Busy, cpu_pressure, facts_apart, pressure_of
-from benchmarks.peers import Method, Session, Suite, agree_ahead, family, modes_of, quickest
+from benchmarks.peers import (
+    Method,
+    Session,
+    Suite,
+    agree,
+    agree_ahead,
+    answer,
+    every_mode,
+    family,
+    modes_of,
+    quickest,
+    quickness,
+)  # fmt: skip
 from benchmarks.process import Worker, workers
 from benchmarks.ratios import geometric_mean, ratio
 from benchmarks.results import describe, key_of, read_lines, save, slug
@@ -33,13 +46,18 @@ SPOILT = 30.0  # and above which a window is measured once more: one's own threa
 def measure(session: Session, workload: Any, dispatch: int) -> dict[str, Any]:
     """Everything that is known of a row, as its line in the results."""
     pressure = wait_until_quiet(session.suite)
-    if workload.name not in session.tried:
-        session.tried[workload.name] = modes_of(session, workload)
-    tried = session.tried[workload.name]
-    best = quickest(workload.name, tried)
-    ours, theirs, facts = turns(session, workload, dispatch, best)
-    middle, its = (float(np.median(np.concatenate(speeds))) for speeds in (ours, theirs))
+    with tempfile.TemporaryDirectory() as cache:
+        pairs = Pairs(session, workload, dispatch, Path(cache))
+        if workload.name not in session.tried:
+            agree(session, workload)
+            session.tried[workload.name] = pairs.all_at_once() or modes_of(session, workload)
+        tried = session.tried[workload.name]
+        best = quickest(workload.name, tried)
+        pairs.measure(best)
+    middle, its = (float(np.median(np.concatenate(speeds))) for speeds in pairs.speeds)
     session.won.setdefault(family(workload), []).append(best)
+    facts = pairs.facts()
+    ours, theirs = pairs.speeds
     return {
         "row": workload.name, "kind": workload.kind, "dispatch": dispatch,
         "ratio": ratio(ours, theirs), "ours": middle, "peers": {**tried, best: its}, "best": best,
@@ -73,37 +91,74 @@ def accounts(session: Session, workload: Any, rate: float, device: str) -> dict[
     return found
 
 
-def turns(session: Session, workload: Any, dispatch: int, mode: str) -> tuple[Any, Any, dict[str, Any]]:
-    """Both sides' speeds [pair][window], and what our processes said of themselves."""
-    method, began = session.method, time.monotonic()
-    speeds: tuple[list, list] = ([], [])
-    starts, ends = [], []
-    with tempfile.TemporaryDirectory() as cache:
-        sides = (session.asked(workload, "jax", dispatch), Path(cache)), (session.asked(workload, mode), None)
-        for pair in range(method.pairs):
-            if pair > 1 and time.monotonic() - began > method.patience:
+class Pairs:
+    """A row's pairs of processes: how fast both sides were in which window, and what ours said of itself."""
+
+    def __init__(self, session: Session, workload: Any, dispatch: int, cache: Path):
+        """``cache``: an empty folder, which the first of our processes leaves its compiled programs in."""
+        self.session, self.workload = session, workload
+        self.mine = session.asked(workload, "jax", dispatch), cache
+        self.speeds: tuple[list[list[float]], list[list[float]]] = ([], [])  # ours, theirs [pair][window]
+        self.starts: list[dict[str, Any]] = []
+        self.ends: list[tuple[dict[str, Any], dict[str, Any]]] = []
+
+    def all_at_once(self) -> dict[str, float | str] | None:
+        """{mode of PyTorch: its speed, or why it does not run} from processes that compile beside ours, of which ours
+        and the quickest are the first pair. None where this machine has too few cores for that, where the modes are
+        known from other batch sizes, or where the memory does not hold all."""
+        modes = every_mode(self.session, self.workload)
+        if not modes:
+            return None
+        method = self.session.method
+        asked = [(self.session.asked(self.workload, mode), None) for mode in modes]
+        with workers(self.mine, *asked) as (ours, *others):
+            for one in (ours, *others):
+                one.tell("warm")
+            start = answer(ours)
+            warm = {mode: answer(one) for mode, one in zip(modes, others, strict=True)}
+            if isinstance(start, str) or all(isinstance(said, str) for said in warm.values()):
+                self.mine = self.mine[0], Path(tempfile.mkdtemp(dir=self.mine[1]))  # some may be compiled by now
+                return None
+            theirs = dict(zip(modes, others, strict=True))
+            tried = {mode: quickness(theirs[mode], warm[mode], method.trial, alone=False) for mode in modes}
+            best = quickest(self.workload.name, tried)
+            for mode in set(modes) - {best}:
+                theirs[mode].stop()
+            self.add(start, ours, theirs[best])
+        return tried
+
+    def measure(self, mode: str) -> None:
+        """The pairs that are still missing, ours and PyTorch's in this mode, each in fresh processes."""
+        method, began = self.session.method, time.monotonic()
+        theirs = self.session.asked(self.workload, mode), None
+        while len(self.ends) < method.pairs:
+            if len(self.ends) > 1 and time.monotonic() - began > method.patience:
                 break
-            with workers(*sides) as (a, b):
-                starts.append(a.told("warm"))
+            with workers(self.mine, theirs) as (a, b):
+                start = a.told("warm")
                 b.told("warm")
-                rounds = list(undisturbed(session, a, b))
-                ends.append((a.end(), b.end()))
-            for side, of_side in zip(speeds, zip(*rounds, strict=True), strict=True):
-                side.append(list(of_side))
-    compiling = [start["first"] - start["turn"] for start in starts]
-    first = starts[0]
-    return (
-        *speeds,
-        {
+                self.add(start, a, b)
+
+    def add(self, start: dict[str, Any], ours: Worker, theirs: Worker) -> None:
+        """A pair's windows in turn. ``start`` is what ours said when it was warm."""
+        rounds = list(undisturbed(self.session, ours, theirs))
+        self.starts.append(start)
+        self.ends.append((ours.end(), theirs.end()))
+        for side, of_side in zip(self.speeds, zip(*rounds, strict=True), strict=True):
+            side.append(list(of_side))
+
+    def facts(self) -> dict[str, Any]:
+        compiling = [start["first"] - start["turn"] for start in self.starts]
+        first = self.starts[0]
+        return {
             **{name: first[name] for name in ("device", "versions", "flags", "cores")},
             "first_step": first["first"],  # or the first cycle of steps, where phases are lazy
             "compile_cold": compiling[0],  # with an empty cache
             "compile_warm": min(compiling[1:], default=None),  # with what the first process left in it
-            "compiles": ends[0][0]["compiles"],
-            "peak_memory": max(mine["peak_memory"] for mine, _ in ends),
-            "peak_memory_peer": max(its["peak_memory"] for _, its in ends),
-        },
-    )
+            "compiles": self.ends[0][0]["compiles"],
+            "peak_memory": max(mine["peak_memory"] for mine, _ in self.ends),
+            "peak_memory_peer": max(its["peak_memory"] for _, its in self.ends),
+        }
 
 
 def undisturbed(session: Session, a: Worker, b: Worker) -> Iterator[tuple[float, float]]:
@@ -180,8 +235,7 @@ def run(
 
 
 def rows(suite: Suite, names: list[str] | None, method: Method, *, quick: bool) -> list[tuple[Any, int]]:
-    """(workload, steps a dispatch) of what was asked for. UserError for a name that no row has, or one that this
-    machine cannot measure."""
+    """(workload, steps a dispatch) of what was asked for, in that order. UserError for a name that no row has."""
     from benchmarks.population import POPULATIONS
     from benchmarks.workloads import WORKLOADS
 
@@ -190,7 +244,7 @@ def rows(suite: Suite, names: list[str] | None, method: Method, *, quick: bool) 
         if name not in {one.name for one in mine}:
             raise UserError(f"--rows {name}: the rows of the suite {suite} are {', '.join(one.name for one in mine)}")
     if names:
-        mine = [one for one in mine if one.name in names]
+        mine = sorted((one for one in mine if one.name in names), key=lambda one: names.index(one.name))
     elif quick:
         mine = [one for one in mine if one.quick]
     for one in mine:

@@ -167,7 +167,7 @@ WORKLOADS = (
         name="lstm-small", preset="lstm", kind="train", batch=32, length=64, unit="tokens", quick=True, small=True,
         fields={"vocabulary": 65, "context": 64, "width": 128, "layers": 1},
     ),
-    Workload(name="gpt-char", preset="gpt", kind="train", batch=12, length=256, unit="tokens", fields=CHAR, **CPU),
+    Workload(name="gpt-char", preset="gpt", kind="train", batch=8, length=256, unit="tokens", fields=CHAR, **CPU),
     Workload(name="gpt-char", preset="gpt", kind="train", batch=64, length=256, unit="tokens", fields=CHAR, **GPU),
     Workload(
         name="gpt-small", preset="gpt", kind="train", batch=12, length=64, unit="tokens", small=True,
@@ -180,12 +180,12 @@ WORKLOADS = (
         name="music-transformer", preset="music-transformer", kind="train", batch=16, length=2048, unit="tokens",
         fields=MUSIC, **GPU,
     ),
-    Workload(name="gpt2", preset="gpt2", kind="train", batch=64, length=1024, unit="tokens", fields=GPT2, **GPU),
+    Workload(name="gpt2", preset="gpt2", kind="train", batch=32, length=1024, unit="tokens", fields=GPT2, **GPU),
     Workload(name="dcgan-64-sample", preset="dcgan", kind="sample", batch=64, fields={"image_size": 64}),
     Workload(name="vae-sample", preset="vae", kind="sample", batch=100),
     *(decode("gpt-small", "gpt", SMALL, batch, 100) for batch in BATCHES),
     *(decode("lstm-2x512", "lstm", {"vocabulary": 65, "width": 512, "layers": 2}, batch, 100) for batch in BATCHES),
-    *(decode("music-transformer", "music-transformer", {}, batch, 100, **CPU) for batch in BATCHES[:2]),
+    *(decode("music-transformer", "music-transformer", {}, batch, 64, **CPU) for batch in BATCHES[:2]),
     *(decode("music-transformer", "music-transformer", MUSIC, batch, 512, **GPU) for batch in BATCHES[:2]),
     *(decode("gpt2", "gpt2", GPT2, batch, 512, **GPU) for batch in BATCHES),
 )  # fmt: skip

@@ -1,6 +1,7 @@
 """The method behind the ratios, without the minutes that it takes."""
 
 import contextlib
+import itertools
 import json
 import types
 
@@ -10,7 +11,7 @@ import numpy as np
 import pytest
 from tiny import tiny
 
-from benchmarks import peers, speed, worker
+from benchmarks import agreed, peers, speed, worker
 from benchmarks.__main__ import main
 from benchmarks.ceilings import shares, sheet_of
 from benchmarks.flops import decode_bytes, sample_flops, step_flops
@@ -81,9 +82,54 @@ FIELDS = {
     "compile_warm", "compiles", "peak_memory", "versions", "date", "formula",
 }  # fmt: skip
 FACTS = {
-    "device": "1 x NVIDIA H200", "versions": {}, "compile_cold": 1.0, "compile_warm": 0.1, "compiles": 1,
-    "peak_memory": 5, "peak_memory_peer": 6,
+    "device": "1 x NVIDIA H200", "versions": {}, "flags": {}, "cores": [0], "compile_cold": 1.0, "compile_warm": 0.1,
+    "compiles": 1, "peak_memory": 5, "peak_memory_peer": 6,
 }  # fmt: skip
+
+
+class FakeWorkers:
+    """Processes that are none: ours makes 100, 101 and 102 units a second in turn, PyTorch's eager mode 40, others 80.
+    ``fails``: sides that do not get warm beside others. ``log``: the sides that were started together, and those that
+    were stopped before the last window."""
+
+    def __init__(self, *fails):
+        self.fails, self.log = fails, []
+
+    @contextlib.contextmanager
+    def __call__(self, *asked):
+        self.log.append([one["side"] for one, _ in asked])
+        fails = lambda side: side in self.fails and len(asked) > 2
+        yield [FakeWorker(one["side"], self.log, cache, fails(one["side"])) for one, cache in asked]
+
+
+class FakeWorker:
+    def __init__(self, side, log, cache, fails):
+        self.side, self.log, self.cache, self.fails = side, log, cache, fails
+        self.speeds = itertools.cycle({"jax": [100.0, 101.0, 102.0], "eager": [40.0]}.get(side, [80.0]))
+
+    def tell(self, line):
+        assert line == "warm"
+
+    def read(self):
+        if self.fails:
+            raise UserError("out of memory")
+        took = 9.0 if self.cache and not list(self.cache.iterdir()) else 1.0
+        if self.cache:
+            (self.cache / "program").touch()
+        return {"first": took, "turn": 0.5, "speed": 1.0, **FACTS}
+
+    def told(self, line):
+        self.tell(line)
+        return self.read()
+
+    def window(self, seconds):
+        return next(self.speeds)
+
+    def end(self):
+        return {"peak_memory": 5 if self.side == "jax" else 6, "compiles": 1}
+
+    def stop(self):
+        self.log.append(f"stop {self.side}")
 
 
 @pytest.fixture
@@ -91,7 +137,8 @@ def session(monkeypatch, tmp_path):
     """One of rows that are never run: the two sides agree, and make 100 and 80 units a second."""
     monkeypatch.setattr(peers, "alone", lambda *words, **environment: "")
     monkeypatch.setattr(peers, "trial", lambda session, workload, modes: {mode: float(len(mode)) for mode in modes})
-    monkeypatch.setattr(speed, "turns", lambda *asked: ([[100.0, 102.0]], [[80.0, 80.0]], dict(FACTS)))
+    monkeypatch.setattr(agreed, "FOLDER", tmp_path / "agreed")
+    monkeypatch.setattr(speed, "workers", FakeWorkers())
     monkeypatch.setattr(speed, "cpu_pressure", lambda: 1.0)
     return Session(
         "gpu", Method(), ["eager", "compile"], tmp_path, ceilings={"bfloat16": {"flops": 8e14, "bytes": 4e12}}
@@ -110,6 +157,52 @@ def test_a_line_has_every_field(session):
         assert line["ratio"]["median"] == pytest.approx(101 / 80) and line["ours"] == 101
         assert line["mfu"]["sheet"] * 989e12 == pytest.approx(line["mfu"]["matmul"] * 8e14) and line["flops"] > 0
         assert (line["bytes"] is None) == (name != "lstm-2x512-decode-8")
+
+
+def test_beside_a_gpu_everything_compiles_at_once(session, monkeypatch):
+    pytest.importorskip("torch")
+    monkeypatch.setattr(peers.Session, "at_once", 4)
+    session.peers = None
+    started = speed.workers.log
+    line = speed.measure(session, row("vae"), 1)
+    assert started[0] == ["jax", "eager", "compile", "reduce-overhead"]
+    assert sorted(started[1:3]) == ["stop eager", "stop reduce-overhead"]
+    assert started[3:] == [["jax", "compile"]] * 2
+    assert line["peers"] == {"eager": 40.0, "compile": 80.0, "reduce-overhead": 80.0} and line["best"] == "compile"
+    assert np.shape(line["windows"]["ours"]) == (3, 3)
+    assert line["compile_cold"] == 8.5 and line["compile_warm"] == 0.5
+    started.clear()
+    speed.measure(session, row("vae"), 50)  # what is known of the modes stays known
+    assert started == [["jax", "compile"]] * 3
+    modes = peers.every_mode(session, row("stylegan2-64"))
+    assert modes[:2] == ["eager", "eager+channels_last"] and "compile+channels_last+sliced" in modes
+    session.suite = "cpu"
+    assert not peers.every_mode(session, row("vae"))
+
+
+def test_sides_that_do_not_fit_beside_each_other_go_one_after_another(session, monkeypatch):
+    monkeypatch.setattr(peers.Session, "at_once", 4)
+    monkeypatch.setattr(speed, "workers", FakeWorkers("jax"))
+    line = speed.measure(session, row("vae"), 1)
+    assert speed.workers.log == [["jax", "eager", "compile"], *[["jax", "compile"]] * 3]
+    assert line["compile_cold"] == 8.5 and line["peers"] == {"eager": 5.0, "compile": 80.0}
+
+
+def test_what_was_compared_is_compared_again_only_where_it_changed(session, monkeypatch, tmp_path):
+    asked = []
+    monkeypatch.setattr(peers, "alone", lambda module, name, suite, **environment: asked.append(name))
+    for _ in range(2):
+        agree(session, row("vae"))
+        session.agreed.clear()
+    assert asked == ["vae"]
+    (tmp_path / "zoo").mkdir()
+    sources = []
+    for text in ("x = 1", "x = 2", "x = 1"):
+        (tmp_path / "zoo" / "model.py").write_text(text)
+        agreed.sources.cache_clear()
+        sources.append(agreed.sources(tmp_path))
+    agreed.sources.cache_clear()
+    assert sources[0] == sources[2] != sources[1]
 
 
 def test_a_decoding_row_s_share_of_the_bandwidth(session):
@@ -287,6 +380,7 @@ def test_who_asks_on_a_busy_machine_may_try_later(monkeypatch, tmp_path, capsys)
         raise errors[workload.name]
 
     monkeypatch.setattr(speed, "measure", fail)
+    monkeypatch.setattr(speed, "agree_ahead", lambda session, workloads: None)
     run = lambda rows: main(["speed", "--rows", rows, "--out", str(tmp_path)])
     assert run("vae") == 75 and "2 of 2 rows failed" in capsys.readouterr().err
     assert run("vae,dcgan-64") == 2 and "vae: the machine is busy" in capsys.readouterr().out
