@@ -188,12 +188,12 @@ FORMS = (
         },
     ),
     Form(
-        name="grouped", fast="grouped convolution as a product over patches", plain="grouped convolution",
+        name="grouped", fast="grouped convolution as a product over patches, or slices", plain="grouped convolution",
         contest=arrays(
             lambda x, kernel: grouped_conv2d(x, kernel, groups=groups_of(x, kernel)),
             lambda x, kernel: plain.grouped_conv(x, kernel, groups=groups_of(x, kernel)),
         ),
-        cpu={"r3gan": ((8, 8, 8, 1536), (3, 3, 16, 1536))},
+        cpu={"r3gan": ((8, 8, 8, 1536), (3, 3, 16, 1536)), "animegan": ((4, 16, 16, 256), (3, 3, 1, 256))},
     ),
     Form(
         name="modulated", fast="modulation of inputs and outputs", plain="a group for each picture",
@@ -303,7 +303,7 @@ def measure(form: Form, at: str, size: Size, session: Session) -> dict[str, Any]
     options = told, {} if form.bare else told
     dtype = "float32" if session.suite == "cpu" else "bfloat16"
     compared = dtype if form.half else "float32"
-    apart = check(form.contest(size, compared), form.what, compared, options)
+    apart = check(partial(form.contest, size), form.what, compared, options)
     pressure = wait_until_quiet(session.suite)
     fast, slow = race(form.contest(size, dtype), form.what, options, session)
     milliseconds = lambda speeds: 1e3 / float(np.median(speeds))

@@ -16,7 +16,7 @@ from zoo.errors import UserError
 
 # row -> the module whose ``ROWS`` has it
 ROWS = {
-    "shakespeare-small": "benchmarks.rows.shakespeare_small",
+    **dict.fromkeys(("shakespeare-small", "shakespeare"), "benchmarks.rows.shakespeare"),
     **dict.fromkeys(
         (
             "jsb-lstm", "jsb-gru", "jsb-nade", "nottingham-lstm", "nottingham-gru", "musedata-lstm", "piano-midi-lstm",
@@ -24,6 +24,7 @@ ROWS = {
         "benchmarks.rows.rolls",
     ),
     "tang": "benchmarks.rows.poems",
+    "groove": "benchmarks.rows.grooves",
     "jsb-16th": "benchmarks.rows.chorales",
     "mnist-vae": "benchmarks.rows.mnist_vae",
     "mnist-iwae": "benchmarks.rows.mnist_vae",

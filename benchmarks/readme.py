@@ -10,6 +10,7 @@ from benchmarks.results import RESULTS, read_lines, show
 from zoo.catalog import CATALOG, describe
 
 ROOT = Path(__file__).parents[1]
+COLUMNS, WIDE, LINES = 4, 200, 8  # of the gallery: pictures in a row, pixels of each, lines of a text
 BEGIN, END = "<!-- {name}: written by python -m benchmarks readme -->", "<!-- end of {name} -->"
 
 
@@ -20,6 +21,25 @@ def models_table() -> str:
         row = describe(name)
         lines.append(f"| `{name}` | {row['family']} | {row['parameters']:,} | `{row['data']}` | {row['paper']} |")
     return "\n".join(lines)
+
+
+def gallery_table(folder: Path = ROOT / "docs" / "gallery") -> str:
+    """What each preset drew, wrote or played after a small training, so many to a row, with the steps that it took."""
+    from zoo.codecs.images import read_png
+
+    cells, texts = [], []
+    for name in CATALOG:
+        picture, text = folder / f"{name}.png", folder / f"{name}.txt"
+        if picture.exists():
+            told = read_png(picture)[1]
+            place = f"docs/gallery/{name}.png"
+            alt = f"what {name} makes after {told['step']} steps"
+            cells.append(f'<td><img src="{place}" width="{WIDE}" alt="{alt}"><br><code>{name}</code></td>')
+        elif text.exists():
+            lines = text.read_text().strip().splitlines()[:LINES]
+            texts += ["", f"`{name}` writes:", "", "```text", *lines, "```"]
+    rows = [cells[at : at + COLUMNS] for at in range(0, len(cells), COLUMNS)]
+    return "\n".join(["<table>", *(f"<tr>{''.join(row)}</tr>" for row in rows), "</table>", *texts])
 
 
 def quality_table(folder: Path = RESULTS / "quality") -> str:
@@ -175,8 +195,8 @@ def fill(text: str, name: str, body: str) -> str:
 def write_all(root: Path = ROOT) -> None:
     """Both READMEs and the plot."""
     fill_in(
-        root / "README.md", models=models_table(), quality=quality_table(), speed=speed_table(),
-        pods="\n".join(pods_summary()),
+        root / "README.md", gallery=gallery_table(), models=models_table(), quality=quality_table(),
+        speed=speed_table(), pods="\n".join(pods_summary()),
     )  # fmt: skip
     fill_in(
         root / "benchmarks" / "README.md", rows=details_table(), forms=forms_table(), pods=pods_table(),

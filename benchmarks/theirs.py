@@ -201,6 +201,8 @@ class Sampling:
         self.units, self.amp = workload.units, amp(suite)
         for module in self.twin.modules.values():
             module.to(self.device, **memory).eval()
+            if suite == "gpu" and workload.decodes:  # or every token would have all weights cast
+                module.to(torch.bfloat16)
         if hasattr(self.twin, "decode"):
             (module,) = self.twin.modules.values()
             draw = None if kind == "eager" else compiled(module.draw, kind)

@@ -102,10 +102,15 @@ def stem(run: Any, options: Options) -> str:
     walk = "interpolation" if run.codec.media in ("music", "audio", "drawing") else "film"
     named = {
         "reconstruct": "reconstruction",
+        "project": "projection",
+        "mix": "mixture",
+        "genes": "genes",
+        "breed": "family",
         "translate": "translation",
         "interpolate": walk,
         "harmonise": "harmony",
         "infill": "infill",
+        "play": "performance",
     }
     kind = next((name for option, name in named.items() if getattr(options, option)), "sample")
     return f"{kind}_step{run.step}_seed{options.seed}"

@@ -1,6 +1,7 @@
 """Walks through a model's latent space, and the pictures on the way."""
 
 import functools
+from collections.abc import Callable
 from typing import Any
 
 import jax
@@ -45,14 +46,19 @@ def _unit(x: Array, norm: Array, other: Array, other_norm: Array) -> Array:
     return jnp.where(zero, other, x) / jnp.maximum(jnp.where(zero, other_norm, norm), jnp.finfo(x.dtype).tiny)
 
 
-def closed_loop(latents: Latent, frames: int) -> Latent:
-    """Latents [K, ...] -> [frames, ...]: through all of them by `slerp`, evenly, and from the last towards the first,
+def lerp(a: Array, b: Array, t: Array) -> Array:
+    """From a [..., Z] (t = 0) to b [..., Z] (t = 1) in a straight line, t [...]: of styles, which fill their space."""
+    return a + t[..., None] * (b - a)
+
+
+def closed_loop(latents: Latent, frames: int, way: Callable[[Array, Array, Array], Array] = slerp) -> Latent:
+    """Latents [K, ...] -> [frames, ...]: through all of them by ``way``, evenly, and from the last towards the first,
     so that a film of them repeats without a seam."""
     count = len(jax.tree.leaves(latents)[0])
     place = np.arange(frames) * (count / frames)
     begin = np.minimum(place.astype(int), count - 1)
     t = jnp.asarray(place - begin, jnp.float32)
-    walk = lambda leaf: slerp(leaf[begin], leaf[(begin + 1) % count], t.reshape(-1, *[1] * (leaf.ndim - 2)))
+    walk = lambda leaf: way(leaf[begin], leaf[(begin + 1) % count], t.reshape(-1, *[1] * (leaf.ndim - 2)))
     return jax.tree.map(walk, latents)
 
 
@@ -75,6 +81,25 @@ def film(
         for at in range(loops)
     ]
     return np.stack([render_all(model, params, extra, walk, **controls) for walk in walks], axis=1)
+
+
+def style_film(
+    model: Any, params: Params, extra: Extra, latents: Latent, *, frames: int, loops: int = 1, **controls: Any
+) -> np.ndarray:
+    """The same through the styles of the latents, in straight lines. ``controls``: the model's own, of ``styles``."""
+    styles = jit(lambda params, z: model.styles(params, extra, z, **controls))(params, latents)
+    through = len(styles) // loops
+    walks = []
+    for at in range(loops):
+        walk = closed_loop(styles[at * through : (at + 1) * through], frames, lerp)
+        parts = [walk[start : start + CHUNK] for start in range(0, frames, CHUNK)]
+        walks.append(np.concatenate([np.asarray(_paint(model, params, part)) for part in parts]))
+    return np.stack(walks, axis=1)
+
+
+@functools.partial(jit, static_argnums=0)
+def _paint(model: Any, params: Params, styles: Array) -> Array:
+    return model.paint(params, styles)
 
 
 def reconstruct(model: Any, params: Params, extra: Extra, images: np.ndarray) -> np.ndarray:

@@ -23,7 +23,7 @@ DOES = {
     "drawing": "draws lines",
 }
 SUFFIXES = {
-    "image": (".png", ".gif", ".mp4"),
+    "image": (".png", ".gif", ".mp4", ".npz"),
     "points": (".png",),
     "voxels": (".png", ".gif", ".mp4", ".npz", ".vox"),
     "video": (".gif", ".mp4", ".png", ".npz"),
@@ -69,6 +69,27 @@ class Options:
     """Pictures: which class, of models that know classes (default: random ones)."""
     truncation: float | None = None
     """Pictures: below 1 nearer to the mean style, more typical and less various (StyleGAN2)."""
+    space: Literal["z", "w"] = "z"
+    """Films of models with styles: the way leads through latents, or through styles (StyleGANs)."""
+    mix: int | None = None
+    """Models with styles: a table of so many pictures' coarse styles with as many others' fine ones (StyleGANs)."""
+    cross: int | None = None
+    """With --mix: the layer from which on styles are the other's (default: half way)."""
+    genes: int | None = None
+    """Decoders of pictures: so many directions that change them the most, each as a row from -3 to 3 standard
+    deviations around -n pictures; also as .npz."""
+    by: Literal["pca", "sefa"] = "pca"
+    """With --genes: principal components, or what the layers stretch the most (StyleGANs)."""
+    breed: str | None = None
+    """Decoders of pictures: children of two samples, by their numbers in this seed's grid: 3,7; the parents first."""
+    ratio: float = 0.5
+    """With --breed: 0 is the first parent, 1 the second."""
+    mutation: float = 0.2
+    """With --breed: how far from there each child is, towards a picture of its own."""
+    project: str | None = None
+    """Decoders of pictures: a picture, or a folder of them, beside the nearest that the model can make."""
+    effort: int = 400
+    """With --project: steps of the search."""
     reconstruct: str | None = None
     """Autoencoders: a picture or an SVG drawing, or a folder of them, beside what the model makes of it."""
     complete: str | None = None
@@ -109,6 +130,8 @@ class Options:
     """Music of four voices: a MIDI file whose melody gets the other three."""
     infill: str | None = None
     """Music of four voices: bars of a --primer to write anew, such as 3-4; a bar has four quarter notes."""
+    play: str | None = None
+    """Drums: a MIDI file that is played anew: a score humanised, taps drummed, a groove reconstructed (groovae)."""
     density: float | None = None
     """Music: notes a second (performance-rnn)."""
     pitches: str | None = None
@@ -131,12 +154,14 @@ class Options:
 
 
 TRANSLATION = ("translate", "back", "keep_size")
+SPACE = ("space", "mix", "cross", "genes", "by", "breed", "ratio", "mutation", "project", "effort")
+SHEETS = ("mix", "genes", "breed", "project", "reconstruct", "complete", "translate", "interpolate")
 DRAWS = ("temperature", "top_k", "top_p", "min_p", "typical")
 CUTS = (*DRAWS[1:], "beam", "repetition_penalty", "penalty", "guidance")
 
 # What options are for, in words; the media that have it; the options.
 SUITS: tuple[tuple[str, tuple[str, ...], tuple[str, ...]], ...] = (
-    ("pictures", ("image",), ("label", "truncation", "complete", *TRANSLATION)),
+    ("pictures", ("image",), ("label", "truncation", "complete", *TRANSLATION, *SPACE)),
     ("films", ("image", "voxels", "video"), ("frames", "fps")),
     ("videos", ("video",), ("vary",)),
     ("pictures and drawings", ("image", "drawing"), ("images", "reconstruct")),
@@ -147,17 +172,21 @@ SUITS: tuple[tuple[str, tuple[str, ...], tuple[str, ...]], ...] = (
     ),
     ("sequences", ("music", "text"), ("prompt", "length", *CUTS)),
     ("sequences and drawings", ("music", "text", "drawing"), ("primer", "temperature", "greedy")),
-    ("music", ("music",), ("key", "harmonise", "infill", "density", "pitches")),
+    ("music", ("music",), ("key", "harmonise", "infill", "play", "density", "pitches")),
     ("text", ("text",), ("prompt", "form", "code")),
 )
 # An option; those that it leaves no room for; why.
 EXCLUDES: tuple[tuple[str, tuple[str, ...], str], ...] = (
     ("harmonise", ("primer", "infill", "beam"), "takes its melody and nothing else"),
+    ("play", ("primer", "interpolate", "harmonise", "infill", "beam"), "takes its file and nothing else"),
     ("greedy", DRAWS, "draws nothing"),
     ("beam", (*DRAWS, "greedy"), "draws nothing"),
-    ("complete", ("interpolate", "reconstruct"), "draws pictures"),
-    ("translate", ("reconstruct", "interpolate", "images"), "writes translations"),
-    ("reconstruct", ("interpolate", "images"), "writes one sheet"),
+    ("translate", ("images",), "writes translations"),
+    ("reconstruct", ("images",), "writes one sheet"),
+    ("mix", ("n", "images"), "writes one table"),
+    ("genes", ("images",), "writes one sheet"),
+    ("project", ("images",), "writes one sheet"),
+    *((name, SHEETS[at + 1 :], "writes a sheet of its own") for at, name in enumerate(SHEETS[:-1])),
 )
 # An option; those of which it needs one; why.
 NEEDS: tuple[tuple[str, tuple[str, ...], str], ...] = (
@@ -165,9 +194,17 @@ NEEDS: tuple[tuple[str, tuple[str, ...], str], ...] = (
     ("guidance", ("harmonise", "code", "density", "pitches"), "is for --harmonise, --code, --density and --pitches"),
     ("penalty", ("repetition_penalty",), "says how --repetition-penalty is meant: give that too"),
     ("back", ("translate",), "is for translations: add --translate DIR"),
+    ("cross", ("mix",), "says where styles cross: add --mix N"),
+    ("by", ("genes",), "says how directions are found: add --genes N"),
+    ("ratio", ("breed",), "is between two parents: add --breed A,B"),
+    ("mutation", ("breed",), "is of children: add --breed A,B"),
+    ("effort", ("project",), "is for projections: add --project FILE"),
     ("keep_size", ("translate",), "is for translations: add --translate DIR"),
 )
-LEAST = {"n": 1, "seed": 0, "interpolate": 2, "frames": 1, "length": 1, "top_k": 1, "beam": 1, "density": 0}
+LEAST = {
+    "n": 1, "seed": 0, "interpolate": 2, "frames": 1, "length": 1, "top_k": 1, "beam": 1, "density": 0, "mix": 1,
+    "genes": 1, "effort": 1,
+}  # fmt: skip
 SHARES = ("top_p", "min_p", "typical")
 
 
@@ -205,6 +242,9 @@ def check_ranges(options: Options) -> None:
         raise UserError(f"--fps {options.fps:g}: it must be in 0.1 .. 1000")
     if not options.temperature > 0:
         raise UserError(f"--temperature {options.temperature:g}: it must be above 0; --greedy is its limit")
+    for option in ("ratio", "mutation"):
+        if not 0 <= getattr(options, option) <= 1:
+            raise UserError(f"{flag(option)} {getattr(options, option):g}: it must be from 0 to 1")
     for option in SHARES:
         value = getattr(options, option)
         if value is not None and not 0 < value <= 1:

@@ -1,5 +1,7 @@
 """Grids, single pictures, films and reconstructions of a run."""
 
+from collections.abc import Sequence
+from functools import partial
 from inspect import signature
 from pathlib import Path
 from typing import Any
@@ -8,7 +10,8 @@ import jax
 import numpy as np
 
 from sample.complete import completed
-from sample.latent import film, reconstruct, render_all
+from sample.genes import has_styles
+from sample.latent import film, reconstruct, render_all, style_film
 from sample.options import FILMS, SECONDS_EACH, THROUGH, Options, Target, flag, wanted
 from zoo.codecs.images import ImageCodec, grid, read_image, write_png
 from zoo.codecs.media import with_suffix, write_grid
@@ -16,6 +19,7 @@ from zoo.errors import UserError
 from zoo.model import LatentModel
 
 COUNTS = {"image": 36, "points": 2500}
+CHILDREN = 14  # which with their parents fill a sheet
 PICTURE_FILES = (".png", ".jpg", ".jpeg", ".webp")
 
 
@@ -25,8 +29,10 @@ def write_pictures(run: Any, options: Options, place: Target, meta: dict[str, An
         from sample.translation import write_translations
 
         return write_translations(run, options, place, meta)
-    if options.reconstruct is not None:
-        return write_reconstructions(run, options, place, meta)
+    if options.reconstruct is not None or options.project is not None:
+        return write_beside(run, options, place, meta)
+    if any(getattr(options, name) is not None for name in ("mix", "genes", "breed")):
+        return write_sheet(run, options, place, meta)
     if options.interpolate is not None or (place.kinds or ("",))[0] in FILMS:
         return write_film(run, options, place, meta)
     for option in ("frames", "fps"):
@@ -66,13 +72,15 @@ def controls(run: Any, options: Options) -> tuple[dict[str, Any], dict[str, Any]
     return found
 
 
-def write_each(codec: ImageCodec, images: np.ndarray, stem: Path, meta: dict[str, Any]) -> list[Path]:
-    """A file each, numbered, so that they sort."""
+def write_each(
+    codec: ImageCodec, images: np.ndarray, stem: Path, meta: dict[str, Any], own: Sequence[dict[str, Any]] | None = None
+) -> list[Path]:
+    """A file each, numbered, so that they sort. ``own``: what is told of each (its number)."""
     digits = len(str(len(images) - 1))
     files = []
     for number, pixels in enumerate(codec.decode(images)):
         files.append(with_suffix(stem, f"_{number:0{digits}d}.png"))
-        write_png(pixels, files[-1], meta={**meta, "sample": number})
+        write_png(pixels, files[-1], meta={**meta, **({"sample": number} if own is None else own[number])})
     return files
 
 
@@ -88,7 +96,10 @@ def write_film(run: Any, options: Options, place: Target, meta: dict[str, Any]) 
     frames = options.frames or max(1, round(SECONDS_EACH * options.fps * through))
     chosen, shown = controls(run, options)
     latents = run.model.latents(jax.random.key(options.seed), loops * through, **chosen)
-    images = film(run.model, run.params, run.extra, latents, frames=frames, loops=loops, **shown)
+    walk = film if options.space == "z" else style_film
+    if options.space == "w" and not has_styles(run.model):
+        raise UserError(f"--space w: {run.config.name} has no styles; stylegan and stylegan2 have")
+    images = walk(run.model, run.params, run.extra, latents, frames=frames, loops=loops, **shown)
     pixels = tiles(run.codec, images)
     files = [with_suffix(place.stem, kind) for kind in wanted(place, FILMS, what="a film")]
     for path in files:
@@ -103,16 +114,58 @@ def tiles(codec: ImageCodec, images: np.ndarray) -> np.ndarray:
     return pixels[:, 0] if pixels.shape[1] == 1 else np.stack([grid(frame) for frame in pixels])
 
 
-def write_reconstructions(run: Any, options: Options, place: Target, meta: dict[str, Any]) -> list[Path]:
-    """Rows of pictures, and under each row what the model makes of it."""
-    if not hasattr(run.model, "encode"):
-        raise UserError(f"{run.config.name} has no encoder; --reconstruct is for autoencoders")
+def write_beside(run: Any, options: Options, place: Target, meta: dict[str, Any]) -> list[Path]:
+    """Rows of pictures, and under each row what the model makes of it, or the nearest that it can make."""
     wanted(place, [".png"], what="reconstructions")
     size = run.model.batch_spec(1)["image"].shape[1]
-    images = pictures_at(options.reconstruct or "", run.codec, size, options.n or COUNTS["image"])
-    again = reconstruct(run.model, run.params, run.extra, images)
+    if options.project is not None:
+        from sample.projection import project
+
+        if not isinstance(run.model, LatentModel):
+            raise UserError(f"--project: {run.config.name} has no latent space to look in")
+        images = pictures_at(f"--project {options.project}", options.project, run.codec, size, options.n)
+        again, distances = project(run, images, effort=options.effort, seed=options.seed)
+        meta = {**meta, "distances": [round(float(distance), 5) for distance in distances]}
+    else:
+        if not hasattr(run.model, "encode"):
+            raise UserError(f"{run.config.name} has no encoder; --reconstruct is for autoencoders")
+        place_of = options.reconstruct or ""
+        images = pictures_at(f"--reconstruct {place_of}", place_of, run.codec, size, options.n)
+        again = reconstruct(run.model, run.params, run.extra, images)
     both, columns = pairs(images, again)
     return [write_grid(run.codec, both, with_suffix(place.stem, ".png"), meta=meta, columns=columns)]
+
+
+def write_sheet(run: Any, options: Options, place: Target, meta: dict[str, Any]) -> list[Path]:
+    """A table of mixed styles, sliders of genes, or a family."""
+    from sample.breeding import bred, parents_of, table
+    from sample.genes import STOPS, genes, sliders
+
+    if not isinstance(run.model, LatentModel):
+        raise UserError(f"{run.config.name} has no latent space")
+    kinds = wanted(place, [".png", ".npz"] if options.genes else [".png"], what="a sheet")
+    chosen, shown = controls(run, options)
+    sheet = partial(write_grid, run.codec, path=with_suffix(place.stem, ".png"))
+    if options.mix is not None:
+        images, columns = table(run, options.seed, options.mix, options.cross, shown)
+        return [sheet(images, meta=meta, columns=columns)]
+    if options.breed is not None:
+        family = options.ratio, options.mutation, chosen, shown
+        images, lineage = bred(run, options.seed, parents_of(options.breed), options.n or CHILDREN, *family)
+        if options.images:
+            whole = [*({"parent": number} for number in parents_of(options.breed)), *lineage]
+            return write_each(run.codec, images, place.stem, meta, whole)
+        return [sheet(images, meta={**meta, "lineage": lineage[0]})]
+    directions, scales = genes(run, options.genes or 1, options.by, options.seed)
+    files = []
+    if ".png" in kinds:
+        bases = run.model.latents(jax.random.key(options.seed), options.n or 1, **chosen)
+        images = sliders(run, bases, directions, scales, **shown)
+        files.append(sheet(images.reshape(-1, *images.shape[2:]), meta=meta, columns=STOPS))
+    if ".npz" in kinds:
+        files.append(with_suffix(place.stem, ".npz"))
+        np.savez(files[-1], directions=directions, scales=scales)
+    return files
 
 
 def pairs(images: np.ndarray, again: np.ndarray, *, most: int = 12) -> tuple[np.ndarray, int]:
@@ -124,12 +177,13 @@ def pairs(images: np.ndarray, again: np.ndarray, *, most: int = 12) -> tuple[np.
     return np.stack(rows, axis=1).reshape(-1, *images.shape[1:]), columns
 
 
-def pictures_at(place: str, codec: ImageCodec, size: int, most: int) -> np.ndarray:
-    """A picture, or the first ``most`` of a folder, as images [n, size, size, C] in [-1, 1]."""
-    path = Path(place).expanduser()
+def pictures_at(asked: str, place: str, codec: ImageCodec, size: int, most: int | None) -> np.ndarray:
+    """A picture, or the first ``most`` (36) of a folder, as images [n, size, size, C] in [-1, 1]. ``asked``: the option
+    that named it."""
+    path, most = Path(place).expanduser(), most or COUNTS["image"]
     if not path.exists():
-        raise UserError(f"--reconstruct {place}: no such file or folder")
+        raise UserError(f"{asked}: no such file or folder")
     files = sorted(file for file in path.iterdir() if file.suffix.lower() in PICTURE_FILES) if path.is_dir() else [path]
     if not files:
-        raise UserError(f"--reconstruct {place}: no {', '.join(PICTURE_FILES)} in this folder")
+        raise UserError(f"{asked}: no {', '.join(PICTURE_FILES)} in this folder")
     return codec.encode(np.stack([read_image(file, channels=codec.channels, size=size) for file in files[:most]]))

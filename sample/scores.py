@@ -10,6 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from sample.between import interpolated
+from sample.grooves import played
 from sample.options import DRAWS, Options, Target, flag, wanted
 from sample.sequences import continued, opening, own_part, prompt_of, searched
 from sample.steer import rules_of, sampler_of
@@ -53,6 +54,8 @@ def draw(run: Any, options: Options, *, prompts: Sequence[np.ndarray] | None = N
     model, codec = run.model, run.codec
     if options.harmonise is not None or options.infill is not None:
         return arranged(run, options)
+    if options.play is not None:
+        return played(run, options)
     if options.interpolate is not None:
         return [interpolated(run, options)]
     if not isinstance(model, SequenceModel) or hasattr(model, "together"):
@@ -96,7 +99,8 @@ def unprompted(run: Any, options: Options) -> list[np.ndarray]:
     if run.codec.media == "text" and options.prompt:
         return filled(run, options)
     if options.prompt or options.primer:
-        raise UserError(f"{run.config.name} does not go on from a prompt; it takes --harmonise, or --infill with one")
+        takes = "--play" if hasattr(run.model, "hears") else "--harmonise, or --infill with one"
+        raise UserError(f"{run.config.name} does not go on from a prompt; it takes {takes}")
     count = options.n or COUNTS[run.codec.media]
     drawn = jax.jit(run.model.sample, static_argnums=3)
     key, how = jax.random.key(options.seed), {}

@@ -13,8 +13,10 @@ from zoo.codecs.notes import Notes
 
 
 def in_tempo(codec: Any, options: Options, pieces: Sequence[Notes]) -> list[Notes]:
-    """Pieces that go on from --primer, as many from each, or that --harmonise a melody, in its tempo and metre."""
-    files = (options.harmonise,) if options.harmonise is not None else options.primer
+    """Pieces that go on from --primer, as many from each, or that --harmonise a melody or --play drums, in its tempo
+    and metre."""
+    whole = options.harmonise if options.play is None else options.play
+    files = options.primer if whole is None else (whole,)
     if not files or options.interpolate is not None:
         return [*pieces]
     primers = [read_midi(Path(file).expanduser()) for file in files]

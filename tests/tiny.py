@@ -63,6 +63,7 @@ TINY: dict[str, dict[str, Any]] = {
         "encoder_width": 8,
         "width": 8,
     },
+    "groovae": {"length": 16, "latent_size": 4, "encoder_width": 8, "width": 8, "layers": 2},
     "infovae": {"image_size": 16, "width": 4, "latent_size": 4},
     "vae-gae": {"image_size": 16, "width": 4, "latent_size": 4, "flow": 2},
     "sketch-rnn": {"context": 12, "latent_size": 4, "encoder_width": 8, "width": 8, "components": 3},
@@ -144,6 +145,10 @@ def random_batch(model: Any, size: int = BATCH, seed: int = 0) -> dict[str, np.n
                 batch[name] = rng.normal(size=spec.shape).astype(np.float32)
             case "tracks":
                 batch[name] = rng.binomial(1, 0.05, spec.shape).astype(np.float32)
+            case "groove":
+                hits = rng.binomial(1, 0.2, (*spec.shape[:2], 9))
+                touch = [rng.uniform(0.1, 1, hits.shape), rng.uniform(-0.5, 0.49, hits.shape)]
+                batch[name] = np.concatenate([hits, *(hits * one for one in touch)], axis=-1).astype(np.float32)
             case "roll":
                 batch[name] = rng.binomial(1, 0.1, spec.shape).astype(np.float32)
             case "tokens":
@@ -156,7 +161,7 @@ def random_batch(model: Any, size: int = BATCH, seed: int = 0) -> dict[str, np.n
                 batch[name] = np.concatenate([rng.normal(size=(*spec.shape[:2], 2)), pens], axis=-1).astype(np.float32)
             case "label":
                 batch[name] = rng.integers(0, 2, spec.shape).astype(np.int32)
-    for name in ("tokens", "roll", "strokes"):
+    for name in ("tokens", "roll", "strokes", "groove"):
         if name in batch:
             longest = batch[name].shape[1]
             batch["length"] = rng.integers(longest // 2, longest + 1, size).astype(np.int32)

@@ -19,8 +19,8 @@ class Options:
     """Everything about a run but its model and optimizer."""
 
     data: str | None = None
-    """What to learn from: art, sprites, sketch, seasons, regions, solids, plucks, bounce, ring, grid, bach, docs,
-    doodles, images:DIR, pairs:A,B, idx:DIR, npz:FILE, midi:DIR, rolls:FILE, text:FILE, texts:DIR, strokes:FILE,
+    """What to learn from: art, sprites, sketch, seasons, regions, solids, plucks, beats, bounce, ring, grid, bach,
+    docs, doodles, images:DIR, pairs:A,B, idx:DIR, npz:FILE, midi:DIR, rolls:FILE, text:FILE, texts:DIR, strokes:FILE,
     voxels:DIR, audio:DIR, video:DIR, tfds:NAME; options follow as in
     images:DIR?size=64."""
     steps: int | None = None

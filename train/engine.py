@@ -102,9 +102,10 @@ class Engine:
 
         def one(values: dict[str, jax.Array], *arguments: Any) -> Any:
             learner = spread(learner_of(with_member(self.config, values)), self.placement, self.members)
-            return dispatch(learner, make_batch, *arguments)
+            return dispatch(replace(learner, members=axis), make_batch, *arguments)
 
-        many = one if self.members is None else jax.vmap(one, (0, 0, None, 0))
+        axis = None if self.members is None else "members"
+        many = one if axis is None else jax.vmap(one, (0, 0, None, 0), axis_name=axis)
         return compile_dispatch(self.placement, functools.partial(many, self.varied))
 
     def inputs(self, loaders: list[Any], step: int, count: int) -> Any:

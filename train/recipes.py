@@ -140,6 +140,7 @@ RECIPES: Mapping[str, Recipe] = MappingProxyType(
             steps=10_000, batch_size=64, optim=Optim(rule="adam", learning_rate=2e-3, schedule="cosine")
         ),
         "music-vae": Recipe(steps=20_000, batch_size=128, optim=_MUSIC_VAE),
+        "groovae": Recipe(steps=20_000, batch_size=128, optim=_MUSIC_VAE),
         "music-vae-trio": Recipe(steps=50_000, batch_size=32, optim=_MUSIC_VAE),
         "infovae": Recipe(steps=10_000, batch_size=64, optim=Optim(rule="adam", learning_rate=2e-3, schedule="cosine")),
         "vae-gae": Recipe(steps=10_000, batch_size=64, optim=Optim(rule="adam", learning_rate=2e-3, schedule="cosine")),

@@ -58,6 +58,8 @@ class Learner:
     """Of a player's gradients: the same values, where its optimizer wants them."""
     around: Callable[[Loss], Loss] = lambda loss: loss
     """Of a loss: one that computes the same."""
+    members: str | None = None
+    """The axis of the ``vmap`` that this learner is one member of; None for a run of its own."""
     tame: frozenset[str] = frozenset()
     """Players whose optimizers make finite updates of finite gradients, so that updates need not be looked through."""
 
@@ -91,9 +93,7 @@ def train_step(learner: Learner, state: State, batch: Batch) -> tuple[State, Met
         if phase.every == 1:
             new, measured = run(new)
         else:
-            nothing = jax.tree.map(lambda leaf: jnp.full(leaf.shape, jnp.nan, leaf.dtype), jax.eval_shape(run, new)[1])
-            skip = lambda state, nothing=nothing: (state, nothing)
-            new, measured = jax.lax.cond(state.step % phase.every == 0, run, skip, new)
+            new, measured = when_due(state.step % phase.every == 0, run, new, learner.members)
         metrics |= measured
     *phases, last = learner.model.phases
     early = {phase.player for phase in phases} | {last.player} - learner.tame  # may have moved in a step that failed
@@ -105,6 +105,23 @@ def train_step(learner: Learner, state: State, batch: Batch) -> tuple[State, Met
     )
     params, opt = {**new.params, **params}, {**new.opt, **opt}
     return replace(new, params=params, opt=opt, extra=extra, ema=ema, step=step), metrics
+
+
+def when_due(
+    due: Array, run: Callable[[State], tuple[State, Metrics]], state: State, members: str | None
+) -> tuple[State, Metrics]:
+    """``run(state)`` where ``due``, else the state and metrics of NaN.
+
+    A branch that asks each member of a ``vmap`` for itself becomes two results for every member at every step. So a
+    population asks whether any member is due, which all are at once but those that have failed.
+    """
+    nothing = jax.tree.map(lambda leaf: jnp.full(leaf.shape, jnp.nan, leaf.dtype), jax.eval_shape(run, state)[1])
+    skip = lambda state: (state, nothing)
+    if members is None:
+        return jax.lax.cond(due, run, skip, state)
+    due &= state.failed < 0
+    mine = lambda state: jax.tree.map(functools.partial(jnp.where, due), run(state), skip(state))
+    return jax.lax.cond(jax.lax.pmax(due.astype(jnp.int32), members) > 0, mine, skip, state)
 
 
 def either(alive: Array, moved: Callable[[], Any], stayed: Any) -> Any:

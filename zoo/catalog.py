@@ -118,6 +118,7 @@ CATALOG: Mapping[str, Entry] = MappingProxyType(
         "vae-conv": Entry("vae", "zoo.vae.vae", "VAE", "Kingma & Welling 2014; Chen et al. 2017", "art", _CONV_VAE),
         "music-vae": Entry("vae", "zoo.vae.music", "MusicVAE", "Roberts et al. 2018", "bach"),
         "music-vae-trio": Entry("vae", "zoo.vae.music", "MusicVAE", "Roberts et al. 2018", "bach", _TRIO),
+        "groovae": Entry("vae", "zoo.vae.groove", "GrooVAE", "Gillick et al. 2019", "beats"),
         "infovae": Entry("vae", "zoo.vae.vae", "VAE", "Zhao et al. 2017", "art", _CONV_VAE | {"flow": 0, **_INFO}),
         "vae-gae": Entry("vae", "zoo.vae.rae", "RAE", "Ghosh et al. 2020", "art"),
         "sketch-rnn": Entry("vae", "zoo.vae.sketch", "SketchRNN", "Ha & Eck 2018", "doodles"),

@@ -2,13 +2,14 @@
 
 import json
 from dataclasses import replace
+from functools import partial
 
 import jax
 import jax.numpy as jnp
 import pytest
 from tiny import TINY
 
-from benchmarks import forms, readme
+from benchmarks import contest, forms, readme
 from benchmarks.__main__ import main
 from benchmarks.contest import TURNS, Side, check, disagreement, turn_of
 from benchmarks.forms import FORMS, Form, rows
@@ -43,7 +44,7 @@ SLOW = {"path-length": pytest.mark.slow}  # its contest is StyleGAN2's alone
 @pytest.mark.parametrize("form", [pytest.param(form, id=form.name, marks=SLOW.get(form.name, ())) for form in FORMS])
 def test_both_forms_compute_the_same(form):
     dtype = "bfloat16" if form.half else "float32"
-    check(form.contest(SIZES[form.name], dtype), form.what, dtype, ({}, {}))
+    check(partial(form.contest, SIZES[form.name]), form.what, dtype, ({}, {}))
 
 
 BIAS = next(form for form in FORMS if form.name == "bias")
@@ -72,6 +73,23 @@ def test_what_disagrees_is_not_timed(one_row, tmp_path, capsys, monkeypatch):
     monkeypatch.setattr(forms, "race", lambda *asked: pytest.fail("it was timed"))
     assert main(["forms", "--out", str(tmp_path)]) == 2
     assert "bias-gpt: the two forms disagree by " in capsys.readouterr().out and not any(tmp_path.iterdir())
+
+
+def test_a_step_whose_kinks_are_rounded_otherwise_is_asked_again_in_float64(monkeypatch):
+    asked = []
+
+    def apart(contest, what, options):
+        asked.append((contest, jax.config.jax_enable_x64))
+        return {"float32": 3e-4, "float64": exact}[contest]
+
+    monkeypatch.setattr(contest, "disagreement", apart)
+    exact = 1e-7
+    assert check(str, "whole step", "float32", ({}, {})) == 3e-4
+    assert asked == [("float32", False), ("float64", True)]
+    exact = 1e-5
+    for what in ("whole step", "forward"):
+        with pytest.raises(UserError, match="in float64" if what == "whole step" else "of the largest value"):
+            check(str, what, "float32", ({}, {}))
 
 
 def test_shapes_and_nans_disagree(one_row):

@@ -243,7 +243,7 @@ FAULTS = {
     "no run folder": ("{runs}/pictures", "not a run folder"),
     "music from pictures": ("{runs}/vae --out x.mid", ".png, .gif, .mp4"),
     "pictures from text": ("{runs}/lstm --out x.png", ".txt"),
-    "a film of music": ("{runs}/gpt --interpolate 3", "gpt has no latent space; a music-vae has"),
+    "a film of music": ("{runs}/gpt --interpolate 3", "gpt has no latent space; music-vae and groovae have"),
     "a film of text": (
         "{runs}/lstm --interpolate 3",
         "--interpolate is for pictures, voxels, sounds, music and drawings",

@@ -1,21 +1,27 @@
 """zoo-train and zoo-sample of voxels, films and sounds: data that need no file, and every form of what comes out."""
 
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 from running import untrained
 
 from sample.__main__ import main
+from sample.grooves import groove_of
 from train.__main__ import main as zoo_train
+from zoo.codecs import Notes, read_midi, write_midi
+from zoo.codecs.drums import DrumGrid
 from zoo.codecs.film import read_film
 from zoo.codecs.images import read_png
 from zoo.codecs.vox import read_vox
 from zoo.codecs.waves import read_wav
+from zoo.errors import UserError
 
 WORDS = {
     "voxgan": "--data solids?size=8 --model.width 2 --model.latent-size 4",
     "wavegan": "--data plucks?rate=4000 --model.length 256 --model.width 2 --model.latent-size 4",
+    "groovae": "--model.length 16 --model.latent-size 4 --model.encoder-width 4 --model.width 4 --model.hears score",
     "mocogan": "--data bounce?size=16 --model.image-size 16 --model.length 8 --model.width 2",
 }
 
@@ -42,7 +48,37 @@ def drawn(capsys, *words: object) -> list[Path]:
 
 def test_previews_are_written(runs):
     names = {name: {path.suffix for path in (runs / name / "samples").glob("step_*")} for name in WORDS}
-    assert names == {"voxgan": {".png"}, "wavegan": {".png", ".wav"}, "mocogan": {".gif"}}
+    music = {".mid", ".png", ".wav"}
+    assert names == {"voxgan": {".png"}, "wavegan": {".png", ".wav"}, "mocogan": {".gif"}, "groovae": music}
+
+
+def test_drums(runs, tmp_path, capsys):
+    """A score is played with its own hits, in its own tempo; taps and grooves are in test_drums_of_each_kind."""
+    at = np.array([0.0, 0.5, 1.0, 1.25, 2.0, 2.5, 3.0, 4.5])  # of a machine, at 96 quarter notes a minute
+    score = Notes(at * 0.625, at * 0.625 + 0.1, np.array([36, 42, 38, 42, 36, 42, 38, 49]), np.array(100),
+                  drum=np.array(True), tempo=((0.0, 96.0),))  # fmt: skip
+    write_midi(score, tmp_path / "score.mid")
+    words = ["--play", tmp_path / "score.mid", "-n", 2, "--out", tmp_path / "a.mid"]
+    first, second = map(read_midi, drawn(capsys, runs / "groovae", *words))
+    for played in (first, second):
+        assert played.drum.all() and list(played.tempo) == [(0.0, 96.0)]
+        strokes = lambda notes: sorted(zip(np.rint(notes.quarters(notes.start) * 4), notes.pitch, strict=True))
+        assert strokes(played) == strokes(score)
+    assert np.any(first.velocity != second.velocity) and np.any(first.velocity != 100)
+    words = ["--interpolate", 3, "--primer", *[tmp_path / "score.mid"] * 2, "--out", tmp_path / "b.mid"]
+    (way,) = drawn(capsys, runs / "groovae", *words)
+    assert read_midi(way).drum.all()
+    assert len(drawn(capsys, runs / "groovae", "-n", 1, "--out", f"{tmp_path}/c/")) == 3
+
+
+def test_drums_of_each_kind(tmp_path):
+    at = np.arange(6) * 0.5
+    write_midi(Notes(at, at + 0.1, np.array([60, 62, 64, 65, 67, 69])), tmp_path / "taps.mid")
+    model = SimpleNamespace(length=16, hears="taps")
+    taps = groove_of(model, DrumGrid(), tmp_path / "taps.mid")
+    np.testing.assert_array_equal(np.argwhere(taps[:, :9]), [[4 * step, 0] for step in range(6)])
+    with pytest.raises(UserError, match="holds no drums"):
+        groove_of(SimpleNamespace(length=16, hears="groove"), DrumGrid(), tmp_path / "taps.mid")
 
 
 def test_voxels(runs, tmp_path, capsys):
@@ -93,6 +129,7 @@ FAULTS = {
     "a class of voxels": ("voxgan --label 1", "--label is for pictures"),
     "a walk through films": ("mocogan --interpolate 3", "--interpolate is for pictures, voxels"),
     "varied voxels": ("voxgan --vary motion", "--vary is for videos"),
+    "drums of sounds": ("wavegan --play x.mid", "--play is for music"),
     "a prompt for sounds": ("wavegan --prompt hello", "--prompt is for sequences"),
 }
 
@@ -111,6 +148,7 @@ def test_a_fault_is_one_line_and_exit_code_2(runs, capsys, fault, monkeypatch, t
 def test_a_model_and_data_that_do_not_fit(tmp_path, capsys):
     for words, reason in (
         ("voxgan --data art", "voxgan learns from voxel; art gives image and label"),
+        ("groovae --data bach", "learns from groove"),
         ("wavegan --data plucks?length=1024 --model.length 100", "length is 100"),
         ("voxgan --data solids?size=8 --model.image-size 24", "image_size is 24"),
         ("mocogan --data bounce --model.length 4", "judges 10 frames at once"),

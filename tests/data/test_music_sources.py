@@ -12,7 +12,8 @@ import scipy.io
 from train.data import bach, musicxml
 from train.data.source import open_source
 from train.data.spec import parse
-from zoo.codecs import Notes, write_midi
+from zoo.codecs import Notes, read_midi, write_midi
+from zoo.codecs.drums import PITCHES, DrumGrid
 from zoo.codecs.performance import Performance
 from zoo.codecs.voices import PROGRAMS, VoiceGrid
 from zoo.errors import UserError
@@ -76,6 +77,25 @@ def test_drums(tmp_path: Path) -> None:
     }  # fmt: skip
     tokens = read(f"midi:{tmp_path}?drums=1&steps=50")["tokens"]
     assert source.codec.decode(tokens[0]).drum.all()
+
+
+def test_grooves(tmp_path: Path, folder: Path) -> None:
+    """Windows begin with bars in training, and hold what the codec makes of the drums."""
+    codec, rng = DrumGrid(), np.random.default_rng(0)
+    for number in range(10):
+        hits = np.arange(90) * 0.125 + rng.normal(0, 0.01, 90) + 0.05
+        notes = Notes(hits, hits + 0.1, rng.choice(PITCHES, 90), rng.integers(20, 120, 90), drum=np.array(True))
+        write_midi(notes, tmp_path / "midi" / f"{number}.mid")
+    spec = f"midi:{tmp_path / 'midi'}?codec=drums"
+    source = open_source(spec, length=32)
+    assert isinstance(source.codec, DrumGrid) and str(folder / "0.mid") not in source.skipped
+    pieces = [codec.encode(read_midi(path)) for path in sorted((tmp_path / "midi").glob("?.mid"))]
+    batch = read(spec, length=32)
+    assert batch["groove"].shape[1:] == (32, 27) and set(batch["length"]) <= set(range(1, 33))
+    wanted = {piece[at : at + 32].tobytes() for piece in pieces for at in range(0, len(piece), 16)}
+    assert {row[:n].tobytes() for row, n in zip(batch["groove"], batch["length"], strict=True)} <= wanted
+    with pytest.raises(UserError, match="drums are not transposed"):
+        open_source(f"{spec}&transpose=2", length=32)
 
 
 def test_a_changed_midi_file_is_read_again(tmp_path: Path) -> None:

@@ -191,6 +191,31 @@ def test_a_line_search_gets_value_grad_and_value_fn():
     assert float(metrics["first/loss"]) < 1e-6
 
 
+def test_a_population_computes_a_lazy_phase_only_when_it_is_due():
+    """And for no member in vain that has failed: its own step stands still at one that was due."""
+
+    class Counted(Duel):
+        def second(self, params, extra, batch, key, step):
+            jax.debug.callback(lambda step: computed.append(int(step)), step)
+            return super().second(params, extra, batch, key, step)
+
+    computed, members = [], 3
+    learn = learner(Counted(every=4), members="members")
+    seeds = jnp.arange(members)
+    state = jax.vmap(lambda seed: init_state(learn, jax.random.key(seed)))(seeds)
+    step = jax.jit(jax.vmap(functools.partial(train_step, learn), (0, 0), axis_name="members"))
+    x = np.stack([X] * members)
+    for at in range(6):
+        if at == 4:
+            x[1, 0] = np.nan
+        state, metrics = step(state, {"x": x})
+        finite = np.isfinite(metrics["second/loss"])
+        assert list(finite) == {0: [True] * 3, 4: [True, False, True]}.get(at, [False] * 3)
+    jax.effects_barrier()
+    assert sorted(computed) == [0] * members + [4] * members
+    assert list(state.step) == [6, 4, 6] and list(state.failed) == [-1, 0, -1]
+
+
 def test_members_of_a_population_are_what_each_would_be_alone_and_one_nan_stays_alone():
     def member(rate, seed, x):
         learn = dataclasses.replace(

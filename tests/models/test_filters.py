@@ -69,14 +69,15 @@ def test_smoothing(taps):
     np.testing.assert_allclose(*both(partial(filters.smooth, taps=taps, pads=(2, 1)), plain)(picture()), atol=1e-6)
 
 
-def test_grouped_convolution_in_both_forms():
-    x, kernel = picture((2, 5, 6, 8)), picture((3, 3, 2, 12))
+@pytest.mark.parametrize(("kernel", "groups"), [((3, 3, 2, 12), 4), ((3, 3, 1, 8), 8), ((3, 3, 1, 16), 8)])
+def test_grouped_convolution_in_every_form(kernel, groups):
+    x, kernel = picture((2, 5, 6, 8)), picture(kernel)
 
     def answers(form, x, kernel):
-        loss = lambda x, kernel: jnp.sum(jnp.sin(form(x, kernel, groups=4)))
-        return form(x, kernel, groups=4), jax.grad(loss, (0, 1))(x, kernel)
+        loss = lambda x, kernel: jnp.sum(jnp.sin(form(x, kernel, groups=groups)))
+        return form(x, kernel, groups=groups), jax.grad(loss, (0, 1))(x, kernel)
 
-    forms = _by_lax, _by_patches, grouped_conv2d
+    forms = _by_lax, _by_patches, grouped_conv2d  # the last takes slices where each channel is a group
     want, *others = jax.jit(lambda *given: [answers(form, *given) for form in forms])(x, kernel)
     for other in others:
         jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, atol=1e-4), other, want)

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from tiny import initialised, random_like
 
+from zoo.gan import style
 from zoo.gan.biggan import BigGAN
 from zoo.gan.cgan import CGAN
 from zoo.gan.gan2d import GAN2D
@@ -212,7 +213,7 @@ def test_stylegan2():
     model = StyleGAN2(image_size=16, channels=2, latent_size=6, base=64, widest=8, mixing=0.0)
     params, extra, batch, _ = started(model)
     latent = model.latents(KEY, 4)
-    ours = jax.jit(lambda params: model._paint(params, model.styles(params, extra, latent)))(params)
+    ours = jax.jit(lambda params: style.painted(model, params, model.styles(params, extra, latent)))(params)
     act = lambda x: F.leaky_relu(x, 0.2) * math.sqrt(2)
     w = tensor(latent)
     w = w * (w.square().mean(1, keepdim=True) + 1e-8).rsqrt()

@@ -86,8 +86,8 @@ def test_training_mixes_styles_follows_their_mean_and_draws_noise(started):
     def run(mixing):
         images, after = replace(model, mixing=mixing).imagine(params, extra, batch, KEY, train=True)
         one = jnp.repeat(model.styles(params, extra, model.latents(KEY, 1)), 2, axis=0)
-        w = model._style(params, model.latents(KEY, 64))
-        return images, after["style"], jnp.mean(w, 0), model._paint(params, one, KEY), model.paint(params, one)
+        w = style.style_of(model, params, model.latents(KEY, 64))
+        return images, after["style"], jnp.mean(w, 0), style.painted(model, params, one, KEY), model.paint(params, one)
 
     plain, style, mean, trained, drawn = run(0.0)
     np.testing.assert_allclose(style, 0.005 * mean, rtol=1e-4, atol=1e-7)

@@ -9,6 +9,7 @@ from tiny import initialised, jitted, random_like
 from train.recipes import RECIPES
 from zoo import create
 from zoo.errors import UserError
+from zoo.gan import style
 from zoo.gan.style import style_count, with_spread
 from zoo.gan.stylegan2 import PATH_DECAY, StyleGAN2
 
@@ -99,7 +100,7 @@ def test_noise_is_each_picture_s_own_in_training_and_the_same_in_sampling():
     model = tiny(mixing=0.0)
     params, extra, _ = started(model)
     styles = np.repeat(jitted(model, "styles")(params, extra, model.latents(KEY, 1)), 2, axis=0)
-    trained, drawn = jax.jit(lambda *given: (model._paint(*given, KEY), model.paint(*given)))(params, styles)
+    trained, drawn = jax.jit(lambda *given: (style.painted(model, *given, KEY), model.paint(*given)))(params, styles)
     assert np.abs(trained[0] - trained[1]).max() > 1e-3
     np.testing.assert_array_equal(drawn[0], drawn[1])
 
@@ -124,7 +125,7 @@ def test_path_length_is_the_jacobian_s():
     def plain(generator):
         mine = {**params, "generator": generator}
         styles, _ = model._mixed(mine, extra, key, 2)
-        along = lambda styles: jnp.sum(model._paint(mine, styles, jax.random.fold_in(key, 11)) * y)
+        along = lambda styles: jnp.sum(style.painted(model, mine, styles, jax.random.fold_in(key, 11)) * y)
         jacobian = jax.grad(along)(styles)
         lengths = jnp.sqrt(jnp.mean(jnp.sum(jnp.square(jacobian), -1), -1))
         mean = PATH_DECAY * jax.lax.stop_gradient(jnp.mean(lengths))

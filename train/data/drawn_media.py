@@ -1,5 +1,5 @@
-"""solids, bounce, plucks: objects of voxels, films and sounds that pure functions make on the device. Nothing is
-downloaded."""
+"""solids, bounce, plucks, beats: objects of voxels, films, sounds and drumming that pure functions make on the device.
+Nothing is downloaded."""
 
 from collections.abc import Callable
 from typing import Any
@@ -11,6 +11,7 @@ from train.data.source import ENDLESS, Source
 from train.data.spec import Spec
 from train.data.splits import SPLITS
 from zoo.codecs.clips import ClipCodec
+from zoo.codecs.drums import DrumGrid
 from zoo.codecs.voxels import CHANNELS, VoxelCodec
 from zoo.codecs.waves import RATES, WaveCodec
 from zoo.errors import UserError
@@ -18,6 +19,7 @@ from zoo.errors import UserError
 SIZE = 32  # voxels a side, pixels a side
 FRAMES, FPS = 16, 12.0
 LENGTH, RATE = 16384, 16000  # samples, and samples a second
+STEPS = 32  # sixteenths: two bars
 
 
 def open_solids(spec: Spec, split: str, *, image_size: int | None, length: int | None) -> Source:
@@ -71,6 +73,25 @@ def open_plucks(spec: Spec, split: str, *, image_size: int | None, length: int |
     return _drawn(spec, split, example, WaveCodec(rate=rate), {"length": length})
 
 
+def open_beats(spec: Spec, split: str, *, image_size: int | None, length: int | None) -> Source:
+    """beats?length=N&count=N: grooves of drummers in six styles, in art's splits; see ``zoo.algorithmic.beats``.
+    ``length``: sixteenths, unless the model says. A groove's label is its style."""
+    from zoo.algorithmic.beats import STYLES
+
+    spec.allow("length", "count")
+    length = length or spec.integer("length", STEPS) or STEPS
+
+    def example(key: Any) -> dict[str, Any]:
+        import jax.numpy as jnp
+
+        from zoo.algorithmic.beats import draw
+
+        groove, style = draw(key, length)
+        return {"groove": groove, "length": jnp.asarray(length, jnp.int32), "label": style}
+
+    return _drawn(spec, split, example, DrumGrid(), {"length": length}, labels=tuple(STYLES))
+
+
 def _chosen(spec: Spec, known: tuple[str, ...]) -> tuple[str, ...]:
     """The kinds that ``family`` names, all of them unless said."""
     names = tuple(spec.options["family"].split(",")) if "family" in spec.options else known
@@ -97,7 +118,8 @@ def _drawn(
         import jax
 
         batch = draw(jax.random.fold_in(jax.random.key(SPLITS.index(split)), index))
-        return {name: value if name == "label" else value.astype(np.float32) for name, value in batch.items()}
+        whole = ("label", "length")
+        return {name: value if name in whole else value.astype(np.float32) for name, value in batch.items()}
 
     return Source(
         spec=spec.text,

@@ -18,22 +18,22 @@ from train.data.workers import map_files
 from zoo.errors import UserError
 
 SUFFIXES = frozenset({".mid", ".midi", ".smf", ".kar"})
-CODECS = ("performance", "remi", "voices", "leadsheet", "roll", "tracks", "chords")
+CODECS = ("performance", "remi", "voices", "leadsheet", "roll", "tracks", "chords", "drums")
 CHORDS = 2048  # that have a token of their own
 WORDS = ("words", "rhythm")  # options of codec=chords
 MATLAB_KEYS = {"train": "traindata", "valid": "validdata", "test": "testdata"}
 
 
 def open_midi(spec: Spec, split: str, *, image_size: int | None, length: int | None) -> Source:
-    """midi:DIR?codec=performance|remi|voices|leadsheet|roll|tracks|chords&steps=N&drums=1&transpose=N, the MIDI files
-    under DIR.
+    """midi:DIR?codec=performance|remi|voices|leadsheet|roll|tracks|chords|drums&steps=N&drums=1&transpose=N, the MIDI
+    files under DIR.
 
-    ``steps``: a second (performance, default 100) or a quarter note (voices, lead sheets, rolls and tracks, default 4;
-    chords, default 2). Tracks are drums, piano, guitar, bass and strings. Of songs with a track called MELODY a lead
-    sheet has that, and the annotations beside the file (`zoo.codecs.songs`). ``drums``: keep the drums of a performance
-    instead of what has a pitch. ``transpose``: see ``sequence_source``, default 0. Folders train, valid and test at the
-    top are splits. Of chords: ``words=N``, how many of them have a token, the most frequent in training (2048);
-    ``rhythm=0``, without rests and durations.
+    ``steps``: a second (performance, default 100) or a quarter note (voices, lead sheets, rolls, tracks and drums,
+    default 4; chords, default 2). Tracks are drums, piano, guitar, bass and strings. Of songs with a track called
+    MELODY a lead sheet has that, and the annotations beside the file (`zoo.codecs.songs`). ``drums``: keep the drums of
+    a performance instead of what has a pitch. ``transpose``: see ``sequence_source``, default 0. Folders train, valid
+    and test at the top are splits. Of chords: ``words=N``, how many of them have a token, the most frequent in training
+    (2048); ``rhythm=0``, without rests and durations.
     """
     spec.allow("codec", "steps", "drums", "transpose", *WORDS)
     codec = music_codec(spec, "performance")
@@ -97,6 +97,7 @@ def open_rolls(spec: Spec, split: str, *, image_size: int | None, length: int | 
 def music_codec(spec: Spec, default: str) -> Any:
     """The codec that the options codec, steps and drums ask for; that of chords has no words yet (``with_words``)."""
     from zoo.codecs.chords import ChordWords
+    from zoo.codecs.drums import DrumGrid
     from zoo.codecs.errors import CodecError
     from zoo.codecs.leadsheet import LeadSheet
     from zoo.codecs.performance import Performance
@@ -126,7 +127,7 @@ def music_codec(spec: Spec, default: str) -> Any:
             return Remi()
         if kind == "tracks":
             return MultiTrack(steps_per_bar=4 * (steps or 4))
-        grids = {"voices": VoiceGrid, "leadsheet": LeadSheet, "roll": PianoRoll}
+        grids = {"voices": VoiceGrid, "leadsheet": LeadSheet, "roll": PianoRoll, "drums": DrumGrid}
         return grids[kind](steps_per_quarter=steps or 4)
     except CodecError as error:
         raise UserError(f"{spec.text}: {error.cause}") from None

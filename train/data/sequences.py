@@ -12,6 +12,8 @@ from train.data.windows import Cut, narrow, window_table
 from zoo.errors import UserError
 
 KEYS = 88
+GROOVE = 27  # numbers of a step
+BAR = 4  # quarter notes
 TRAIN_SHARE = 0.9  # of a single text; nanoGPT's split (data/shakespeare_char/prepare.py)
 
 Pieces = Sequence[np.ndarray]
@@ -29,12 +31,12 @@ def sequence_source(
     transpose: int = 0,
     skipped: Sequence[str] = (),
 ) -> Source:
-    """Pieces of ``codec``, tokens int [T], rolls [T, 88] or tracks [bars, ...], as windows of ``length`` (None: whole
-    pieces).
+    """Pieces of ``codec``, tokens int [T], rolls [T, 88], grooves [T, 27] or tracks [bars, ...], as windows of
+    ``length`` (None: whole pieces).
 
     ``own``: the pieces in each split that the data itself has. Pieces of text follow one another as one text, of which
     the last tenth is held out where the data has no splits; of music, whole pieces are, by hash of their ``names``.
-    ``align``: windows of rolls start at multiples of it in "train", those of tokens where their codec says.
+    ``align``: windows of rolls start at multiples of it in "train", those of tokens and grooves where their codec says.
     ``transpose``: in "train" each window comes in every key within so many semitones that its piece has room for.
     """
     if codec.media == "text":
@@ -46,9 +48,10 @@ def sequence_source(
     if not sum(map(len, pieces)):
         raise UserError(f"{spec.text}: nothing to read in {split!r}")
     transpose = transpose if split == "train" else 0
-    make = {1: _tokens, 2: _rolls, 4: _tracks}[pieces[0].ndim]
-    tokens = make is _tokens
-    cut = Cut(length=length, align=alignment(codec) if tokens else align, overlap=1 if tokens else 0)
+    kinds: dict[Any, Any] = {(): _tokens, (KEYS,): _rolls, (GROOVE,): _grooves}
+    make = kinds.get(pieces[0].shape[1:], _tracks)
+    own_align = alignment(codec) if make in (_tokens, _grooves) else align
+    cut = Cut(length=length, align=own_align, overlap=1 if make is _tokens else 0)
     return make(spec, codec, pieces, split=split, cut=cut, transpose=transpose, skipped=tuple(skipped))
 
 
@@ -115,6 +118,23 @@ def _rolls(
     )
 
 
+def _grooves(
+    spec: Spec, codec: Any, pieces: Pieces, *, split: str, cut: Cut, transpose: int, skipped: tuple[str, ...]
+) -> Source:
+    if transpose:
+        raise UserError(f"{spec.text}: drums are not transposed; leave transpose out")
+    table = window_table(pieces, "groove", cut=cut, split=split, dtype=np.float32)
+    return Source(
+        spec=spec.text,
+        codec=codec,
+        size=table.size,
+        fields={},
+        arrays=table.arrays,
+        example=table.example,
+        skipped=skipped,
+    )
+
+
 def _tracks(
     spec: Spec, codec: Any, pieces: Pieces, *, split: str, cut: Cut, transpose: int, skipped: tuple[str, ...]
 ) -> Source:
@@ -135,8 +155,9 @@ def _tracks(
 
 
 def alignment(codec: Any) -> int:
-    """Tokens between two places where a window may start: a quarter note of a voice grid or a chord of a lead sheet, so
-    that a position in a window always means the same voice and the same place in the beat."""
+    """Positions between two places where a window may start: a quarter note of a voice grid, a chord of a lead sheet,
+    or a bar of drums, so that a position in a window always means the same voice and the same place in the beat."""
+    from zoo.codecs.drums import DrumGrid
     from zoo.codecs.leadsheet import CELLS, LeadSheet
     from zoo.codecs.voices import VOICES, VoiceGrid
 
@@ -145,6 +166,8 @@ def alignment(codec: Any) -> int:
             return VOICES * codec.steps_per_quarter
         case LeadSheet():
             return CELLS * codec.steps_per_chord
+        case DrumGrid():
+            return BAR * codec.steps_per_quarter
     return 1
 
 

@@ -26,6 +26,7 @@ OPENERS = {
     "regions": "train.data.drawn_pairs",
     "solids": "train.data.drawn_media",
     "plucks": "train.data.drawn_media",
+    "beats": "train.data.drawn_media",
     "bounce": "train.data.drawn_media",
     "ring": "train.data.points",
     "grid": "train.data.points",

@@ -20,6 +20,7 @@ FORMS = {
     "regions": "regions",
     "solids": "solids",
     "plucks": "plucks",
+    "beats": "beats",
     "bounce": "bounce",
     "images": "images:DIR",
     "pairs": "pairs:A,B",

@@ -10,6 +10,7 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
+from zoo import prior
 from zoo.errors import UserError
 from zoo.gan import adversarial
 from zoo.gan.adversarial import SPECTRAL, Answer, play
@@ -21,7 +22,6 @@ from zoo.nn.batch_norm import BatchNorm
 from zoo.nn.conv import Conv
 from zoo.nn.spectral import spectral_normalise, start_vectors
 
-CLASS = 1  # folded into a key of latents
 SMALLEST = 4  # pixels a side, where the generator begins
 ORTHOGONAL = nn.initializers.orthogonal()
 # Channels at 4 x 4, 8 x 8, ... the picture's own size, in times of ``width``: appendix B at 128 and 256 pixels, the
@@ -63,6 +63,8 @@ class BigGAN:
     """Steps of the critic to one of the generator."""
     dtype: str = "float32"
     """Compute dtype; parameters are float32."""
+
+    evaluate, latents, sample = adversarial.evaluate, prior.class_latents, prior.class_sample
 
     def __post_init__(self):
         if self.image_size not in PLAN:
@@ -124,13 +126,14 @@ class BigGAN:
     def imagine(self, params: Params, extra: Extra, batch: Batch, key: Array, *, train: bool) -> tuple[Array, Extra]:
         """Samples of the batch's own classes."""
         latent = jax.random.normal(key, (len(batch["label"]), self.latent_size), jnp.float32)
-        return self._paint(params, extra, latent, self._one_hot(batch["label"]), train=train)
+        return self._paint(params, extra, latent, prior.one_hot(self, batch["label"]), train=train)
 
     def judge(
         self, params: Params, extra: Extra, x: Array, batch: Batch, key: Array, *, train: bool
     ) -> tuple[Array, Extra]:
         del key
-        return play(self.critic, "critic", params, extra, x, self._one_hot(batch["label"]), train=train, spectral=True)
+        label = prior.one_hot(self, batch["label"])
+        return play(self.critic, "critic", params, extra, x, label, train=train, spectral=True)
 
     def orthogonal_loss(self, params: Params, extra: Extra, batch: Batch, key: Array, step: Array) -> Answer:
         """The generator's loss, and `orthogonality` of its layers."""
@@ -139,48 +142,18 @@ class BigGAN:
         assert self.orthogonal is not None
         return loss + self.orthogonal * found, (after, metrics | {"orthogonality": found})
 
-    def evaluate(self, params: Params, extra: Extra, batch: Batch, key: Array) -> dict[str, tuple[Array, Array]]:
-        """See `zoo.gan.adversarial.evaluate`."""
-        return adversarial.evaluate(self, params, extra, batch, key)
-
-    def latents(self, key: Array, n: int, *, label: Array | int | None = None) -> Array:
-        """[n, Z + K]: z from N(0, I), and the weights of the classes, here all on one: ``label`` int [] or [n], or a
-        random one each. What is between two latents is between their classes too."""
-        z = jax.random.normal(key, (n, self.latent_size), jnp.float32)
-        if label is None:
-            label = jax.random.randint(jax.random.fold_in(key, CLASS), (n,), 0, self.classes)
-        return jnp.concatenate([z, self._one_hot(jnp.broadcast_to(jnp.asarray(label), (n,)))], axis=-1)
-
     def render(self, params: Params, extra: Extra, latent: Array, *, truncation: Array | float | None = None) -> Array:
         """[n, Z + K] -> [n, H, W, C] in [-1, 1]; each picture by itself, by running statistics. The weights of the
         classes count by their shares. ``truncation``: the largest latent, for pictures that are more typical and less
         various (see `truncated`); 2 to 0.04 in the paper, None is none."""
-        z, weights = jnp.split(wide(latent), [self.latent_size], axis=-1)
-        weights = jnp.maximum(weights, 0)
-        shares = weights / jnp.maximum(jnp.sum(weights, axis=-1, keepdims=True), 1e-6)
+        z, shares = prior.shares_of(self, latent)
         return self._paint(params, extra, z if truncation is None else truncated(z, truncation), shares, train=False)[0]
-
-    def sample(
-        self,
-        params: Params,
-        extra: Extra,
-        key: Array,
-        n: int,
-        *,
-        label: Array | int | None = None,
-        truncation: Array | float | None = None,
-    ) -> Array:
-        """[n, H, W, C], of class ``label`` int [] or [n], or of random ones."""
-        return self.render(params, extra, self.latents(key, n, label=label), truncation=truncation)
 
     def _paint(self, params: Params, extra: Extra, latent: Array, label: Array, *, train: bool) -> tuple[Array, Extra]:
         layers, embedding = apart(params["generator"])
         layers, vectors = spectral_normalise(layers, extra["vectors"], train=train)
         normal = {**params, "generator": {**layers, **embedding}}
         return play(self.generator, "generator", normal, {**extra, "vectors": vectors}, latent, label, train=train)
-
-    def _one_hot(self, label: Array) -> Array:
-        return jax.nn.one_hot(label, self.classes, dtype=jnp.float32)
 
 
 def apart(generator: Any) -> tuple[Any, Any]:

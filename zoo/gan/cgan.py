@@ -7,14 +7,12 @@ from typing import Literal
 import jax
 import jax.numpy as jnp
 
+from zoo import prior
 from zoo.errors import UserError
 from zoo.gan import adversarial
 from zoo.gan.adversarial import play
 from zoo.gan.residual import ResidualCritic, ResidualGenerator
-from zoo.losses import wide
 from zoo.model import Array, Batch, Extra, Params, Phase
-
-CLASS = 1  # folded into a key of latents
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -51,6 +49,8 @@ class CGAN:
     """The critic's normalisation."""
     dtype: str = "float32"
     """Compute dtype; parameters are float32."""
+
+    evaluate, latents, sample = adversarial.evaluate, prior.class_latents, prior.class_sample
 
     def __post_init__(self):
         if self.image_size not in (16, 32, 64, 128, 256, 512):
@@ -99,39 +99,19 @@ class CGAN:
 
     def imagine(self, params: Params, extra: Extra, batch: Batch, key: Array, *, train: bool) -> tuple[Array, Extra]:
         """Samples of the batch's own classes."""
-        latent = jax.random.normal(key, (len(batch["label"]), self.latent_size), jnp.float32)
-        return play(self.generator, "generator", params, extra, latent, self._one_hot(batch["label"]), train=train)
+        label = prior.one_hot(self, batch["label"])
+        latent = prior.latents(self, key, len(label))
+        return play(self.generator, "generator", params, extra, latent, label, train=train)
 
     def judge(
         self, params: Params, extra: Extra, x: Array, batch: Batch, key: Array, *, train: bool
     ) -> tuple[Array, Extra]:
         del key
-        label, spectral = self._one_hot(batch["label"]), self.critic_norm == "spectral"
+        label, spectral = prior.one_hot(self, batch["label"]), self.critic_norm == "spectral"
         return play(self.critic, "critic", params, extra, x, label, train=train, spectral=spectral)
-
-    def evaluate(self, params: Params, extra: Extra, batch: Batch, key: Array) -> dict[str, tuple[Array, Array]]:
-        """See `zoo.gan.adversarial.evaluate`."""
-        return adversarial.evaluate(self, params, extra, batch, key)
-
-    def latents(self, key: Array, n: int, *, label: Array | int | None = None) -> Array:
-        """[n, Z + K]: z from N(0, I), and the weights of the classes, here all on one: ``label`` int [] or [n], or a
-        random one each. What is between two latents is between their classes too."""
-        z = jax.random.normal(key, (n, self.latent_size), jnp.float32)
-        if label is None:
-            label = jax.random.randint(jax.random.fold_in(key, CLASS), (n,), 0, self.classes)
-        return jnp.concatenate([z, self._one_hot(jnp.broadcast_to(jnp.asarray(label), (n,)))], axis=-1)
 
     def render(self, params: Params, extra: Extra, latent: Array) -> Array:
         """[n, Z + K] -> [n, H, W, C] in [-1, 1]; each picture by itself, by running statistics. The weights of the
         classes count by their shares."""
-        z, weights = jnp.split(wide(latent), [self.latent_size], axis=-1)
-        weights = jnp.maximum(weights, 0)
-        shares = weights / jnp.maximum(jnp.sum(weights, axis=-1, keepdims=True), 1e-6)
+        z, shares = prior.shares_of(self, latent)
         return play(self.generator, "generator", params, extra, z, shares, train=False)[0]
-
-    def sample(self, params: Params, extra: Extra, key: Array, n: int, *, label: Array | int | None = None) -> Array:
-        """[n, H, W, C], of class ``label`` int [] or [n], or of random ones."""
-        return self.render(params, extra, self.latents(key, n, label=label))
-
-    def _one_hot(self, label: Array) -> Array:
-        return jax.nn.one_hot(label, self.classes, dtype=jnp.float32)

@@ -2,6 +2,7 @@
 (arXiv:1511.06434), with any of the zoo's adversarial losses."""
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 from typing import Literal
@@ -10,6 +11,7 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
+from zoo import prior
 from zoo.errors import UserError
 from zoo.gan import adversarial
 from zoo.gan.adversarial import packed, penalised, play
@@ -56,6 +58,8 @@ class DCGAN:
     """Pictures that the critic judges together (PacGAN, Lin et al. 2018)."""
     dtype: str = "float32"
     """Compute dtype; parameters are float32."""
+
+    evaluate, latents, sample = adversarial.evaluate, prior.latents, prior.sample
 
     def __post_init__(self):
         if self.image_size not in (16, 32, 64, 128, 256):
@@ -109,21 +113,9 @@ class DCGAN:
         del batch, key
         return play(self.critic, "critic", params, extra, x, train=train, spectral=self.critic_norm == "spectral")
 
-    def evaluate(self, params: Params, extra: Extra, batch: Batch, key: Array) -> dict[str, tuple[Array, Array]]:
-        """See `zoo.gan.adversarial.evaluate`."""
-        return adversarial.evaluate(self, params, extra, batch, key)
-
-    def latents(self, key: Array, n: int) -> Array:
-        """[n, Z] from N(0, I); float32 in any precision, so that a key means the same picture."""
-        return jax.random.normal(key, (n, self.latent_size), jnp.float32)
-
     def render(self, params: Params, extra: Extra, latent: Array) -> Array:
         """[n, Z] -> [n, H, W, C] in [-1, 1]; each picture by itself, by running statistics."""
         return play(self.generator, "generator", params, extra, latent, train=False)[0]
-
-    def sample(self, params: Params, extra: Extra, key: Array, n: int) -> Array:
-        """[n, H, W, C]."""
-        return self.render(params, extra, self.latents(key, n))
 
 
 def widths(image_size: int, width: int) -> list[int]:
@@ -140,42 +132,46 @@ def normalised(x: Array, norm: str, *, train: bool) -> Array:
 
 
 class Generator(nn.Module):
-    """Latents -> 4 x 4, then twice the size a layer: [B, Z] -> [B, H, W, C] in [-1, 1]."""
+    """Latents -> 4 x 4, then twice the size a layer: [B, Z] -> [B, H, W, C] in [-1, 1]; or as many ``axes`` as ``up``
+    enlarges."""
 
     image_size: int
     channels: int
     width: int
     dtype: str
+    up: Callable[..., nn.Module] = Up
+    axes: int = 2
 
     @nn.compact
     def __call__(self, latent: Array, *, train: bool) -> Array:
         dtype = compute_dtype(self.dtype)
         *inner, first = widths(self.image_size, self.width)
         # A transposed convolution of one pixel is a dense layer.
-        x = nn.Dense(4 * 4 * first, use_bias=False, kernel_init=NORMAL, dtype=dtype)(latent)
-        x = x.reshape(-1, 4, 4, first)
+        x = nn.Dense(4**self.axes * first, use_bias=False, kernel_init=NORMAL, dtype=dtype)(latent)
+        x = x.reshape(-1, *[4] * self.axes, first)
         for features in reversed(inner):
             x = nn.relu(Norm(use_running_average=not train, dtype=dtype)(x))
-            x = Up(features, use_bias=False, dtype=dtype)(x)
+            x = self.up(features, use_bias=False, dtype=dtype)(x)
         x = nn.relu(Norm(use_running_average=not train, dtype=dtype)(x))
-        return jnp.tanh(wide(Up(self.channels, dtype=dtype)(x)))
+        return jnp.tanh(wide(self.up(self.channels, dtype=dtype)(x)))
 
 
 class Critic(nn.Module):
-    """Half the size a layer, then one number: [B, H, W, C] -> logits [B]."""
+    """Half the size a layer, then one number: [B, H, W, C] -> logits [B]; or of as many axes as ``down`` halves."""
 
     image_size: int
     width: int
     norm: str
     dtype: str
+    down: Callable[..., nn.Module] = Layer
 
     @nn.compact
     def __call__(self, x: Array, *, train: bool) -> Array:
         dtype = compute_dtype(self.dtype)
         first, *inner = widths(self.image_size, self.width)
-        x = nn.leaky_relu(Layer(first, dtype=dtype)(x), 0.2)
+        x = nn.leaky_relu(self.down(first, dtype=dtype)(x), 0.2)
         for features in inner:
-            x = Layer(features, use_bias=self.norm in ("spectral", "none"), dtype=dtype)(x)
+            x = self.down(features, use_bias=self.norm in ("spectral", "none"), dtype=dtype)(x)
             x = nn.leaky_relu(normalised(x, self.norm, train=train), 0.2)
         # A convolution that covers its input is a dense layer.
         logits = nn.Dense(1, kernel_init=NORMAL, dtype=dtype)(x.reshape(len(x), -1))

@@ -7,6 +7,7 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
+from zoo import prior
 from zoo.gan import adversarial
 from zoo.gan.adversarial import packed, play
 from zoo.losses import wide
@@ -52,6 +53,8 @@ class GAN2D:
     dtype: str = "float32"
     """Compute dtype; parameters are float32."""
 
+    evaluate, latents, sample = adversarial.evaluate, prior.latents, prior.sample
+
     def __post_init__(self):
         adversarial.check("gan2d", self)
 
@@ -91,21 +94,9 @@ class GAN2D:
         del batch, key
         return play(self.critic, "critic", params, extra, x, train=train)
 
-    def evaluate(self, params: Params, extra: Extra, batch: Batch, key: Array) -> dict[str, tuple[Array, Array]]:
-        """See `zoo.gan.adversarial.evaluate`; how many modes were found, `train.metrics.modes` tells."""
-        return adversarial.evaluate(self, params, extra, batch, key)
-
-    def latents(self, key: Array, n: int) -> Array:
-        """[n, Z] from N(0, I); float32 in any precision, so that a key means the same point."""
-        return jax.random.normal(key, (n, self.latent_size), jnp.float32)
-
     def render(self, params: Params, extra: Extra, latent: Array) -> Array:
         """[n, Z] -> points [n, D], by running statistics."""
         return play(self.generator, "generator", params, extra, latent, train=False)[0]
-
-    def sample(self, params: Params, extra: Extra, key: Array, n: int) -> Array:
-        """[n, D]."""
-        return self.render(params, extra, self.latents(key, n))
 
 
 class Generator(nn.Module):

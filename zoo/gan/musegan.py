@@ -9,6 +9,7 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
+from zoo import prior
 from zoo.errors import UserError
 from zoo.gan import adversarial
 from zoo.gan.adversarial import play
@@ -56,6 +57,8 @@ class MuseGAN:
     dtype: str = "float32"
     """Compute dtype; parameters are float32."""
 
+    evaluate, latents = adversarial.evaluate, prior.latents
+
     def __post_init__(self):
         if self.length < 2:
             raise UserError(f"length is {self.length}; musegan writes 2 bars at least")
@@ -102,14 +105,6 @@ class MuseGAN:
     ) -> tuple[Array, Extra]:
         del batch, key
         return play(self.critic, "critic", params, extra, x, train=train)
-
-    def evaluate(self, params: Params, extra: Extra, batch: Batch, key: Array) -> dict[str, tuple[Array, Array]]:
-        """See `zoo.gan.adversarial.evaluate`; -``critic_loss`` estimates the distance of samples and data."""
-        return adversarial.evaluate(self, params, extra, batch, key)
-
-    def latents(self, key: Array, n: int) -> Array:
-        """[n, Z] from N(0, I); float32 in any precision, so that a key means the same music."""
-        return jax.random.normal(key, (n, self.latent_size), jnp.float32)
 
     def render(self, params: Params, extra: Extra, latent: Array) -> Array:
         """[n, Z] -> how sure it is that a pitch of a track sounds, [n, bars, steps, pitches, tracks] in [0, 1]."""

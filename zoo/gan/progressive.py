@@ -10,6 +10,7 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
+from zoo import prior
 from zoo.errors import UserError
 from zoo.gan import adversarial
 from zoo.gan.adversarial import Answer
@@ -52,6 +53,8 @@ class Progressive:
     """Steps of the critic to one of the generator."""
     dtype: str = "float32"
     """Compute dtype; parameters are float32."""
+
+    latents, sample = prior.latents, prior.sample
 
     def __post_init__(self):
         if self.image_size not in [2**n for n in range(3, 11)]:
@@ -100,10 +103,6 @@ class Progressive:
         at = lambda level, share: adversarial.evaluate(Stage(self, level, share), params, extra, batch, key)
         return self._switch(at, extra["grown"]["level"], extra["grown"]["share"])
 
-    def latents(self, key: Array, n: int) -> Array:
-        """[n, Z] from N(0, I); float32 in any precision, so that a key means the same picture."""
-        return jax.random.normal(key, (n, self.latent_size), jnp.float32)
-
     def render(self, params: Params, extra: Extra, latent: Array) -> Array:
         """[n, Z] -> [n, H, W, C], cut to [-1, 1]; while it grows, with pixels as large as they are."""
 
@@ -112,10 +111,6 @@ class Progressive:
             return enlarged(picture, self.image_size // picture.shape[1])
 
         return jnp.clip(self._switch(at, extra["grown"]["level"], extra["grown"]["share"]), -1, 1)
-
-    def sample(self, params: Params, extra: Extra, key: Array, n: int) -> Array:
-        """[n, H, W, C]."""
-        return self.render(params, extra, self.latents(key, n))
 
     def growth(self, step: Array, batch_size: int) -> tuple[Array, Array]:
         """(the number of the largest size in use int32 [], how much of it is faded in [], from 0 to 1)."""

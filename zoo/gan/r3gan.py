@@ -11,6 +11,7 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
+from zoo import prior
 from zoo.errors import UserError
 from zoo.gan import adversarial
 from zoo.gan.adversarial import play
@@ -60,6 +61,8 @@ class R3GAN:
     """Steps of the critic to one of the generator."""
     dtype: str = "float32"
     """Compute dtype; parameters are float32."""
+
+    evaluate, latents, sample = adversarial.evaluate, prior.latents, prior.sample
 
     def __post_init__(self):
         if self.image_size not in (8, 16, 32, 64, 128, 256, 512):
@@ -112,21 +115,9 @@ class R3GAN:
         del batch, key
         return play(self.critic, "critic", params, extra, x, train=train)
 
-    def evaluate(self, params: Params, extra: Extra, batch: Batch, key: Array) -> dict[str, tuple[Array, Array]]:
-        """See `zoo.gan.adversarial.evaluate`."""
-        return adversarial.evaluate(self, params, extra, batch, key)
-
-    def latents(self, key: Array, n: int) -> Array:
-        """[n, Z] from N(0, I); float32 in any precision, so that a key means the same picture."""
-        return jax.random.normal(key, (n, self.latent_size), jnp.float32)
-
     def render(self, params: Params, extra: Extra, latent: Array) -> Array:
         """[n, Z] -> [n, H, W, C], the generator's linear output cut to [-1, 1]."""
         return jnp.clip(play(self.generator, "generator", params, extra, latent, train=False)[0], -1, 1)
-
-    def sample(self, params: Params, extra: Extra, key: Array, n: int) -> Array:
-        """[n, H, W, C]."""
-        return self.render(params, extra, self.latents(key, n))
 
 
 def scaled(gain: float) -> Any:

@@ -4,14 +4,15 @@ al. 2020, arXiv:1912.04958)."""
 
 import math
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Protocol
 
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
+from zoo import prior
 from zoo.losses import wide
-from zoo.model import Array
+from zoo.model import Array, Extra, Params
 from zoo.nn import compute_dtype
 from zoo.nn.columns import add_bias
 from zoo.nn.equal import EqualConv, EqualDense, activate
@@ -59,6 +60,84 @@ def truncated(w: Array, mean: Array, psi: Array | float, *, layers: int, cutoff:
     coarse = layers if cutoff is None else min(cutoff, layers)
     parts = jnp.repeat(near[:, None], coarse, axis=1), jnp.repeat(w[:, None], layers - coarse, axis=1)
     return jnp.concatenate(parts, axis=1)
+
+
+# ---- What both StyleGANs do alike: functions of them, to be their methods ------------------------------------------
+
+
+class Styled(Protocol):
+    """A model whose generator is a mapping network and a synthesis of styles, with the mean style in ``extra``."""
+
+    @property
+    def image_size(self) -> int: ...
+
+    @property
+    def latent_size(self) -> int: ...
+
+    @property
+    def style_network(self) -> "Mapping": ...
+
+    @property
+    def synthesis(self) -> nn.Module:
+        """(styles [n, L, W], key of noise, each=...) -> pictures."""
+        ...
+
+
+def styles(
+    model: Styled,
+    params: Params,
+    extra: Extra,
+    latent: Array,
+    *,
+    truncation: Array | float = 1.0,
+    cutoff: int | None = None,
+) -> Array:
+    """[n, Z] -> the styles of every layer, [n, L, W]. ``truncation`` psi: below 1 they are nearer to the mean one, for
+    pictures that are more typical and less various; StyleGAN's paper shows 0.7, of the first 8 layers (``cutoff``)."""
+    layers = style_count(model.image_size)
+    return truncated(style_of(model, params, latent), extra["style"], truncation, layers=layers, cutoff=cutoff)
+
+
+def render(
+    model: Styled,
+    params: Params,
+    extra: Extra,
+    latent: Array,
+    *,
+    truncation: Array | float = 1.0,
+    cutoff: int | None = None,
+) -> Array:
+    """[n, Z] -> [n, H, W, C], cut to [-1, 1]; all with the same noise."""
+    return paint(model, params, styles(model, params, extra, latent, truncation=truncation, cutoff=cutoff))
+
+
+def paint(model: Styled, params: Params, styles: Array) -> Array:
+    """Styles [n, L, W] -> [n, H, W, C], cut to [-1, 1]; all with the same noise. Styles of several latents may be
+    mixed: the first are those of the coarse layers."""
+    return jnp.clip(painted(model, params, styles), -1, 1)
+
+
+def sample(
+    model: Styled, params: Params, extra: Extra, key: Array, n: int, *, truncation: Array | float = 1.0
+) -> Array:
+    """[n, H, W, C]."""
+    return render(model, params, extra, prior.latents(model, key, n), truncation=truncation)  # type: ignore[arg-type]
+
+
+def style_of(model: Styled, params: Params, latent: Array) -> Array:
+    """[n, Z] -> styles [n, W]."""
+    return model.style_network.apply({"params": params["generator"]["mapping"]}, latent)  # type: ignore[return-value]
+
+
+def painted(model: Styled, params: Params, styles: Array, noise: Array | None = None) -> Array:
+    """Styles [n, L, W] -> [n, H, W, C] as they come. ``noise``: the key of noise of its own for every picture; None is
+    the same for all, and always."""
+    key, each = (jax.random.key(0), False) if noise is None else (noise, True)
+    variables = {"params": params["generator"]["synthesis"]}
+    return model.synthesis.apply(variables, styles, key, each=each)  # type: ignore[return-value]
+
+
+# ---- Networks -------------------------------------------------------------------------------------------------------
 
 
 class Mapping(nn.Module):

@@ -8,10 +8,11 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
+from zoo import prior
 from zoo.errors import UserError
-from zoo.gan import adversarial
+from zoo.gan import adversarial, style
 from zoo.gan.adversarial import play
-from zoo.gan.style import NOISE, SMALLEST, Mapping, mixed, sizes, style_count, truncated, verdict
+from zoo.gan.style import NOISE, SMALLEST, Mapping, mixed, sizes, style_count, verdict
 from zoo.losses import wide
 from zoo.model import Array, Batch, Extra, Params, Phase
 from zoo.nn import compute_dtype
@@ -56,6 +57,9 @@ class StyleGAN:
     """Steps of the critic to one of the generator."""
     dtype: str = "float32"
     """Compute dtype; parameters are float32."""
+
+    evaluate, latents = adversarial.evaluate, prior.latents
+    styles, render, paint, sample = style.styles, style.render, style.paint, style.sample
 
     def __post_init__(self):
         if self.image_size not in [2**n for n in range(3, 11)]:
@@ -110,57 +114,17 @@ class StyleGAN:
     def imagine(self, params: Params, extra: Extra, batch: Batch, key: Array, *, train: bool) -> tuple[Array, Extra]:
         n = len(batch["image"])
         if not train:
-            return self._paint(params, self.styles(params, extra, self.latents(key, n))), extra
-        draw = lambda key: self._style(params, self.latents(key, n))
+            return style.painted(self, params, self.styles(params, extra, self.latents(key, n))), extra
+        draw = lambda key: style.style_of(self, params, self.latents(key, n))
         layers = style_count(self.image_size)
         styles, mean = mixed(draw, extra["style"], key, layers=layers, share=self.mixing)
-        return self._paint(params, styles, jax.random.fold_in(key, NOISE)), {**extra, "style": mean}
+        return style.painted(self, params, styles, jax.random.fold_in(key, NOISE)), {**extra, "style": mean}
 
     def judge(
         self, params: Params, extra: Extra, x: Array, batch: Batch, key: Array, *, train: bool
     ) -> tuple[Array, Extra]:
         del batch, key
         return play(self.critic, "critic", params, extra, x, train=train)
-
-    def evaluate(self, params: Params, extra: Extra, batch: Batch, key: Array) -> dict[str, tuple[Array, Array]]:
-        """See `zoo.gan.adversarial.evaluate`."""
-        return adversarial.evaluate(self, params, extra, batch, key)
-
-    def latents(self, key: Array, n: int) -> Array:
-        """[n, Z] from N(0, I); float32 in any precision, so that a key means the same picture."""
-        return jax.random.normal(key, (n, self.latent_size), jnp.float32)
-
-    def styles(
-        self, params: Params, extra: Extra, latent: Array, *, truncation: Array | float = 1.0, cutoff: int | None = None
-    ) -> Array:
-        """[n, Z] -> the styles of every layer, [n, L, W]. ``truncation`` psi: below 1 they are nearer to the mean one,
-        for pictures that are more typical and less various; the paper shows 0.7, of the first 8 layers (``cutoff``)."""
-        layers = style_count(self.image_size)
-        return truncated(self._style(params, latent), extra["style"], truncation, layers=layers, cutoff=cutoff)
-
-    def render(
-        self, params: Params, extra: Extra, latent: Array, *, truncation: Array | float = 1.0, cutoff: int | None = None
-    ) -> Array:
-        """[n, Z] -> [n, H, W, C], cut to [-1, 1]; all with the same noise."""
-        return self.paint(params, self.styles(params, extra, latent, truncation=truncation, cutoff=cutoff))
-
-    def paint(self, params: Params, styles: Array) -> Array:
-        """Styles [n, L, W] -> [n, H, W, C], cut to [-1, 1]; all with the same noise. Styles of several latents may be
-        mixed: the first are those of the coarse layers."""
-        return jnp.clip(self._paint(params, styles), -1, 1)
-
-    def sample(self, params: Params, extra: Extra, key: Array, n: int, *, truncation: Array | float = 1.0) -> Array:
-        """[n, H, W, C]."""
-        return self.render(params, extra, self.latents(key, n), truncation=truncation)
-
-    def _style(self, params: Params, latent: Array) -> Array:
-        return self.style_network.apply({"params": params["generator"]["mapping"]}, latent)  # type: ignore[return-value]
-
-    def _paint(self, params: Params, styles: Array, noise: Array | None = None) -> Array:
-        """``noise``: the key of noise of its own for every picture; None is the same for all, and always."""
-        key, each = (jax.random.key(0), False) if noise is None else (noise, True)
-        variables = {"params": params["generator"]["synthesis"]}
-        return self.synthesis.apply(variables, styles, key, each=each)  # type: ignore[return-value]
 
 
 def adaptive_norm(x: Array, scale: Array, bias: Array, *, epsilon: float = 1e-8) -> Array:

@@ -6,11 +6,12 @@ from dataclasses import dataclass, replace
 import jax
 import jax.numpy as jnp
 
+from zoo import prior
 from zoo.errors import UserError
-from zoo.gan import adversarial
+from zoo.gan import adversarial, style
 from zoo.gan.adversarial import Answer, play
 from zoo.gan.augment import augment
-from zoo.gan.style import NOISE, SECOND, Critic, Mapping, Synthesis, mixed, sizes, style_count, truncated
+from zoo.gan.style import NOISE, SECOND, Critic, Mapping, Synthesis, mixed, sizes, style_count
 from zoo.losses import squared_gradient_norm
 from zoo.model import Array, Batch, Extra, Params, Phase
 
@@ -64,6 +65,9 @@ class StyleGAN2:
     """Steps of the critic to one of the generator."""
     dtype: str = "float32"
     """Compute dtype; parameters are float32."""
+
+    evaluate, latents = adversarial.evaluate, prior.latents
+    styles, render, paint, sample = style.styles, style.render, style.paint, style.sample
 
     def __post_init__(self):
         if self.image_size not in [2**n for n in range(3, 11)]:
@@ -126,9 +130,9 @@ class StyleGAN2:
     def imagine(self, params: Params, extra: Extra, batch: Batch, key: Array, *, train: bool) -> tuple[Array, Extra]:
         n = len(batch["image"])
         if not train:
-            return self._paint(params, self.styles(params, extra, self.latents(key, n))), extra
+            return style.painted(self, params, self.styles(params, extra, self.latents(key, n))), extra
         styles, extra = self._mixed(params, extra, key, n)
-        return self._paint(params, styles, jax.random.fold_in(key, NOISE)), extra
+        return style.painted(self, params, styles, jax.random.fold_in(key, NOISE)), extra
 
     def judge(
         self, params: Params, extra: Extra, x: Array, batch: Batch, key: Array, *, train: bool
@@ -163,7 +167,7 @@ class StyleGAN2:
         y = jax.random.normal(jax.random.fold_in(key, SECOND + 1), shape, jnp.float32) / self.image_size
 
         def along(moved: Array) -> Array:
-            return jnp.sum(self._paint(params, styles + moved, noise) * y, axis=(1, 2, 3))
+            return jnp.sum(style.painted(self, params, styles + moved, noise) * y, axis=(1, 2, 3))
 
         # The derivative is taken where nothing has moved, so that the mapping is reached too.
         squares = squared_gradient_norm(along, jnp.zeros_like(styles)) / styles.shape[1]
@@ -174,45 +178,9 @@ class StyleGAN2:
         assert self.path_length is not None
         return self.path_every * self.path_length * penalty, ({**extra, "path_length": mean}, {"length": mean})
 
-    def evaluate(self, params: Params, extra: Extra, batch: Batch, key: Array) -> dict[str, tuple[Array, Array]]:
-        """See `zoo.gan.adversarial.evaluate`."""
-        return adversarial.evaluate(self, params, extra, batch, key)
-
-    def latents(self, key: Array, n: int) -> Array:
-        """[n, Z] from N(0, I); float32 in any precision, so that a key means the same picture."""
-        return jax.random.normal(key, (n, self.latent_size), jnp.float32)
-
-    def styles(self, params: Params, extra: Extra, latent: Array, *, truncation: Array | float = 1.0) -> Array:
-        """[n, Z] -> the styles of every layer, [n, L, W]. ``truncation`` psi: below 1 they are nearer to the mean one,
-        for pictures that are more typical and less various."""
-        layers = style_count(self.image_size)
-        return truncated(self._style(params, latent), extra["style"], truncation, layers=layers)
-
-    def render(self, params: Params, extra: Extra, latent: Array, *, truncation: Array | float = 1.0) -> Array:
-        """[n, Z] -> [n, H, W, C], cut to [-1, 1]; all with the same noise."""
-        return self.paint(params, self.styles(params, extra, latent, truncation=truncation))
-
-    def paint(self, params: Params, styles: Array) -> Array:
-        """Styles [n, L, W] -> [n, H, W, C], cut to [-1, 1]; all with the same noise. Styles of several latents may be
-        mixed: the first are those of the coarse layers."""
-        return jnp.clip(self._paint(params, styles), -1, 1)
-
-    def sample(self, params: Params, extra: Extra, key: Array, n: int, *, truncation: Array | float = 1.0) -> Array:
-        """[n, H, W, C]."""
-        return self.render(params, extra, self.latents(key, n), truncation=truncation)
-
-    def _style(self, params: Params, latent: Array) -> Array:
-        return self.style_network.apply({"params": params["generator"]["mapping"]}, latent)  # type: ignore[return-value]
-
-    def _paint(self, params: Params, styles: Array, noise: Array | None = None) -> Array:
-        """``noise``: the key of noise of its own for every picture; None is the same for all, and always."""
-        key, each = (jax.random.key(0), False) if noise is None else (noise, True)
-        variables = {"params": params["generator"]["synthesis"]}
-        return self.synthesis.apply(variables, styles, key, each=each)  # type: ignore[return-value]
-
     def _mixed(self, params: Params, extra: Extra, key: Array, n: int) -> tuple[Array, Extra]:
         """Styles [n, L, W] as they are trained with, and ``extra`` with the mean style."""
-        draw = lambda key: self._style(params, self.latents(key, n))
+        draw = lambda key: style.style_of(self, params, self.latents(key, n))
         layers = style_count(self.image_size)
         styles, mean = mixed(draw, extra["style"], key, layers=layers, share=self.mixing)
         return styles, {**extra, "style": mean}

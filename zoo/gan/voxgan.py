@@ -5,17 +5,16 @@ from dataclasses import dataclass, replace
 from functools import partial
 from typing import Literal
 
-import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
+from zoo import prior
 from zoo.errors import UserError
 from zoo.gan import adversarial
 from zoo.gan.adversarial import CRITIC_LATENTS, Answer, penalised, play
-from zoo.gan.dcgan import NORMAL, Norm, normalised, widths
+from zoo.gan.dcgan import NORMAL, Critic, Generator
 from zoo.losses import ADVERSARIAL, wide
 from zoo.model import Array, Batch, Extra, Params, Phase
-from zoo.nn import compute_dtype
 from zoo.nn.conv3d import Conv3D, ConvTranspose3D
 
 Layer = partial(Conv3D, kernel_size=4, stride=2, kernel_init=NORMAL)
@@ -53,6 +52,8 @@ class VoxGAN:
     dtype: str = "float32"
     """Compute dtype; parameters are float32."""
 
+    evaluate, latents, sample = adversarial.evaluate, prior.latents, prior.sample
+
     def __post_init__(self):
         if self.image_size not in (8, 16, 32, 64, 128):
             raise UserError(f"image_size is {self.image_size}; voxgan builds 8, 16, 32, 64 or 128 voxels a side")
@@ -74,12 +75,12 @@ class VoxGAN:
         return critic, *others
 
     @property
-    def generator(self) -> "Generator":
-        return Generator(self.image_size, self.channels, self.width, self.dtype)
+    def generator(self) -> Generator:
+        return Generator(self.image_size, self.channels, self.width, self.dtype, up=Up, axes=3)
 
     @property
-    def critic(self) -> "Critic":
-        return Critic(self.image_size, self.width, self.critic_norm, self.dtype)
+    def critic(self) -> Critic:
+        return Critic(self.image_size, self.width, self.critic_norm, self.dtype, down=Layer)
 
     def init(self, key: Array, batch: Batch | None = None) -> tuple[Params, Extra]:
         """``extra`` holds each player's running statistics."""
@@ -111,21 +112,9 @@ class VoxGAN:
         del batch, key
         return play(self.critic, "critic", params, extra, x, train=train, spectral=self.critic_norm == "spectral")
 
-    def evaluate(self, params: Params, extra: Extra, batch: Batch, key: Array) -> dict[str, tuple[Array, Array]]:
-        """See `zoo.gan.adversarial.evaluate`."""
-        return adversarial.evaluate(self, params, extra, batch, key)
-
-    def latents(self, key: Array, n: int) -> Array:
-        """[n, Z] from N(0, I); float32 in any precision, so that a key means the same object."""
-        return jax.random.normal(key, (n, self.latent_size), jnp.float32)
-
     def render(self, params: Params, extra: Extra, latent: Array) -> Array:
         """[n, Z] -> volumes [n, D, H, W, C] in [-1, 1]; each by itself, by running statistics."""
         return play(self.generator, "generator", params, extra, latent, train=False)[0]
-
-    def sample(self, params: Params, extra: Extra, key: Array, n: int) -> Array:
-        """[n, D, H, W, C]."""
-        return self.render(params, extra, self.latents(key, n))
 
 
 def limited_critic_loss(model: VoxGAN, params: Params, extra: Extra, batch: Batch, key: Array, step: Array) -> Answer:
@@ -140,46 +129,3 @@ def limited_critic_loss(model: VoxGAN, params: Params, extra: Extra, batch: Batc
     assert model.accuracy_limit is not None
     metrics = {"real": jnp.mean(on_real), "fake": jnp.mean(on_fake), "accuracy": accuracy}
     return jnp.where(accuracy <= model.accuracy_limit, loss, 0), (after, metrics)
-
-
-class Generator(nn.Module):
-    """Latents -> 4 x 4 x 4, then twice the size a layer: [B, Z] -> [B, D, H, W, C] in [-1, 1]."""
-
-    image_size: int
-    channels: int
-    width: int
-    dtype: str
-
-    @nn.compact
-    def __call__(self, latent: Array, *, train: bool) -> Array:
-        dtype = compute_dtype(self.dtype)
-        *inner, first = widths(self.image_size, self.width)
-        # A transposed convolution of one voxel is a dense layer.
-        x = nn.Dense(4**3 * first, use_bias=False, kernel_init=NORMAL, dtype=dtype)(latent)
-        x = x.reshape(-1, 4, 4, 4, first)
-        for features in reversed(inner):
-            x = nn.relu(Norm(use_running_average=not train, dtype=dtype)(x))
-            x = Up(features, use_bias=False, dtype=dtype)(x)
-        x = nn.relu(Norm(use_running_average=not train, dtype=dtype)(x))
-        return jnp.tanh(wide(Up(self.channels, dtype=dtype)(x)))
-
-
-class Critic(nn.Module):
-    """Half the size a layer, then one number: [B, D, H, W, C] -> logits [B]."""
-
-    image_size: int
-    width: int
-    norm: str
-    dtype: str
-
-    @nn.compact
-    def __call__(self, x: Array, *, train: bool) -> Array:
-        dtype = compute_dtype(self.dtype)
-        first, *inner = widths(self.image_size, self.width)
-        x = nn.leaky_relu(Layer(first, dtype=dtype)(x), 0.2)
-        for features in inner:
-            x = Layer(features, use_bias=self.norm in ("spectral", "none"), dtype=dtype)(x)
-            x = nn.leaky_relu(normalised(x, self.norm, train=train), 0.2)
-        # A convolution that covers its input is a dense layer.
-        logits = nn.Dense(1, kernel_init=NORMAL, dtype=dtype)(x.reshape(len(x), -1))
-        return wide(logits)[:, 0]

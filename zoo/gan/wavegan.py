@@ -9,6 +9,7 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
+from zoo import prior
 from zoo.errors import UserError
 from zoo.gan import adversarial
 from zoo.gan.adversarial import play
@@ -53,6 +54,8 @@ class WaveGAN:
     """The critic's normalisation."""
     dtype: str = "float32"
     """Compute dtype; parameters are float32."""
+
+    evaluate, latents, sample = adversarial.evaluate, prior.latents, prior.sample
 
     def __post_init__(self):
         if self.length not in LENGTHS:
@@ -104,21 +107,9 @@ class WaveGAN:
         spectral = self.critic_norm == "spectral"
         return play(self.critic, "critic", params, extra, x, key, train=train, spectral=spectral)
 
-    def evaluate(self, params: Params, extra: Extra, batch: Batch, key: Array) -> dict[str, tuple[Array, Array]]:
-        """See `zoo.gan.adversarial.evaluate`; -``critic_loss`` estimates the distance of samples and data."""
-        return adversarial.evaluate(self, params, extra, batch, key)
-
-    def latents(self, key: Array, n: int) -> Array:
-        """[n, Z] from N(0, I); float32 in any precision, so that a key means the same sound."""
-        return jax.random.normal(key, (n, self.latent_size), jnp.float32)
-
     def render(self, params: Params, extra: Extra, latent: Array) -> Array:
         """[n, Z] -> waves [n, T, 1] in [-1, 1]."""
         return play(self.generator, "generator", params, extra, latent, train=False)[0]
-
-    def sample(self, params: Params, extra: Extra, key: Array, n: int) -> Array:
-        """[n, T, 1]."""
-        return self.render(params, extra, self.latents(key, n))
 
 
 def shuffled(x: Array, key: Array, most: int) -> Array:

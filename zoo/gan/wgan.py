@@ -8,6 +8,7 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
+from zoo import prior
 from zoo.errors import UserError
 from zoo.gan import adversarial
 from zoo.gan.adversarial import play
@@ -46,6 +47,8 @@ class WGAN:
     """The critic's normalisation; none that mixes pictures, for which the penalty would be wrong (section 4)."""
     dtype: str = "float32"
     """Compute dtype; parameters are float32."""
+
+    evaluate, latents, sample = adversarial.evaluate, prior.latents, prior.sample
 
     def __post_init__(self):
         if self.image_size not in (16, 32, 64, 128, 256, 512):
@@ -98,18 +101,6 @@ class WGAN:
         del batch, key
         return play(self.critic, "critic", params, extra, x, train=train, spectral=self.critic_norm == "spectral")
 
-    def evaluate(self, params: Params, extra: Extra, batch: Batch, key: Array) -> dict[str, tuple[Array, Array]]:
-        """See `zoo.gan.adversarial.evaluate`; -``critic_loss`` estimates the distance of samples and data."""
-        return adversarial.evaluate(self, params, extra, batch, key)
-
-    def latents(self, key: Array, n: int) -> Array:
-        """[n, Z] from N(0, I); float32 in any precision, so that a key means the same picture."""
-        return jax.random.normal(key, (n, self.latent_size), jnp.float32)
-
     def render(self, params: Params, extra: Extra, latent: Array) -> Array:
         """[n, Z] -> [n, H, W, C] in [-1, 1]; each picture by itself, by running statistics."""
         return play(self.generator, "generator", params, extra, latent, train=False)[0]
-
-    def sample(self, params: Params, extra: Extra, key: Array, n: int) -> Array:
-        """[n, H, W, C]."""
-        return self.render(params, extra, self.latents(key, n))

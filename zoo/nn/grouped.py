@@ -1,18 +1,23 @@
 """Grouped convolution: each group of channels for itself (Krizhevsky et al. 2012; Xie et al. 2017, arXiv:1611.05431).
 
 One ``lax.conv_general_dilated`` on accelerators. On a CPU, where XLA runs the gradients of grouped convolutions one
-group after the other, a matrix product over patches, batched over the groups. Both forms agree to rounding.
+group after the other, a matrix product over patches, batched over the groups; or, where each channel is a group of its
+own (a depthwise convolution), shifted slices, each times its taps. The forms agree to rounding.
 """
 
 from collections.abc import Callable
-from functools import partial
+from functools import partial, reduce
+from operator import add
 from typing import Any
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from flax import linen as nn
 from flax.linen.dtypes import promote_dtype
 from jax import lax
+
+from zoo.nn.columns import spread
 
 Array = jax.Array
 
@@ -23,7 +28,7 @@ def grouped_conv2d(x: Array, kernel: Array, *, groups: int) -> Array:
     Group g of the output's channels reads group g of the input's.
     """
     return lax.platform_dependent(
-        x, kernel, cpu=partial(_by_patches, groups=groups), default=partial(_by_lax, groups=groups)
+        x, kernel, cpu=partial(_on_cpu, groups=groups), default=partial(_by_lax, groups=groups)
     )
 
 
@@ -48,6 +53,19 @@ class GroupedConv(nn.Module):
 def _by_lax(x: Array, kernel: Array, *, groups: int) -> Array:
     layout = ("NHWC", "HWIO", "NHWC")
     return lax.conv_general_dilated(x, kernel, (1, 1), "SAME", dimension_numbers=layout, feature_group_count=groups)
+
+
+def _on_cpu(x: Array, kernel: Array, *, groups: int) -> Array:
+    return _by_slices(x, kernel) if groups == x.shape[-1] == kernel.shape[-1] else _by_patches(x, kernel, groups=groups)
+
+
+def _by_slices(x: Array, kernel: Array) -> Array:
+    """Of groups of one channel."""
+    _, h, w, _ = x.shape
+    edge = kernel.shape[0] // 2
+    padded = jnp.pad(x, ((0, 0), (edge, edge), (edge, edge), (0, 0)))
+    taps = ((i, j, kernel[i, j, 0]) for i, j in np.ndindex(kernel.shape[:2]))
+    return reduce(add, (padded[:, i : i + h, j : j + w] * spread(tap, x.shape) for i, j, tap in taps))
 
 
 def _by_patches(x: Array, kernel: Array, *, groups: int) -> Array:

@@ -15,8 +15,9 @@ from zoo.errors import UserError
 from zoo.losses import gaussian_kl, token_nll
 from zoo.model import Array, Batch, Extra, Metrics, Params, Phase
 from zoo.music.grid import cells_of, check_context, tokens_of
-from zoo.nn.cells import LSTMLayer, Stack, zero_states
+from zoo.nn.cells import LSTMLayer, Stack
 from zoo.nn.dense import Dense
+from zoo.vae.recurrent import both_ways, softplus_normal, state_of
 
 LATENT = 1  # what the step's key is folded with
 PLAYER = "music_vae"
@@ -230,30 +231,20 @@ class Network(nn.Module):
     def encode(self, cells: Array) -> tuple[Array, Array]:
         """Cells [B, S, K] -> mean and log variance [B, Z] of the latent."""
         x = jnp.stack([embed(cells[:, :, voice]) for voice, embed in enumerate(self.heard)]).sum(0)
-        (zero,) = zero_states("lstm", x.shape[0], width=self.encoder_width, layers=1, dtype=self.dtype)
-        there, back = self.forwards(x, zero)[1][1], self.backwards(jnp.flip(x, axis=1), zero)[1][1]
-        both = jnp.concatenate([there, back], axis=-1)
-        wide = jnp.promote_types(both.dtype, jnp.float32)
-        sigma = nn.softplus(self.spread(both).astype(wide))
-        return self.mean(both).astype(wide), 2 * jnp.log(sigma)
+        return softplus_normal(self.mean, self.spread, both_ways(self.forwards, self.backwards, x))
 
     def codes(self, latent: Array) -> Array:
         """[B, Z] -> a code for each bar [B, U, C]."""
         if self.conductor is None:
             return latent[:, None]
-        state = self.state_of(self.conductor_begun(latent))
+        state = state_of(self.conductor_begun(latent))
         every = jnp.broadcast_to(latent[:, None], (latent.shape[0], self.bars, latent.shape[1]))
         return self.conducting(every, state)[0]
 
     def begun(self, codes: Array) -> list[tuple[Any, ...]]:
         """Codes [..., C] -> every voice's states at the beginning, [..., H] each."""
         parts = (jnp.split(dense(codes), self.layers, axis=-1) for dense in self.beginnings)
-        return [tuple(self.state_of(layer) for layer in layers) for layers in parts]
-
-    def state_of(self, x: Array) -> tuple[Array, Array]:
-        """[..., 2 H] -> an LSTM's cell, in float32 or wider, and its hidden state."""
-        cell, hidden = jnp.split(jnp.tanh(x), 2, axis=-1)
-        return cell.astype(jnp.promote_types(cell.dtype, jnp.float32)), hidden
+        return [tuple(state_of(layer) for layer in layers) for layers in parts]
 
     def teach(self, latent: Array, cells: Array) -> Array:
         """[B, Z] and the true cells [B, S, K] -> logits [B, S, K, V]: all bars at once."""

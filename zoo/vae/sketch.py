@@ -17,6 +17,7 @@ from zoo.nn.dense import Dense
 from zoo.nn.mixture import NUMBERS, mixture_draw, mixture_mode, mixture_nll, mixture_of
 from zoo.nn.norm_lstm import NormLSTMLayer
 from zoo.nn.recurrence import LSTMLayer, LSTMState
+from zoo.vae.recurrent import both_ways, state_of
 
 PLAYER = "sketch"
 LATENT, STRETCH, DROPOUT = range(1, 4)  # what the step's key is folded with
@@ -263,11 +264,7 @@ class Network(nn.Module):
     def read(self, rows: Array, lengths: Array) -> tuple[Array, Array]:
         """Rows [B, T, 5] behind START, of ``lengths`` [B] points -> mean and log variance [B, Z] (equations 2 and
         3)."""
-        at = jnp.arange(rows.shape[1])[None, :]
-        turned = jnp.take_along_axis(rows, jnp.maximum(lengths[:, None] - 1 - at, 0)[..., None], axis=1)
-        (zero,) = zero_states("lstm", rows.shape[0], width=self.encoder_width, layers=1, dtype=self.dtype)
-        both = [layer(x, zero, lengths)[1][1] for layer, x in ((self.forwards, rows), (self.backwards, turned))]
-        hidden = jnp.concatenate(both, axis=-1)
+        hidden = both_ways(self.forwards, self.backwards, rows, lengths)
         return wide(self.mean(hidden)), wide(self.spread(hidden))
 
     def draw(
@@ -291,5 +288,4 @@ class Network(nn.Module):
     def begun(self, latent: Array) -> LSTMState:
         if self.latent_size is None:
             return zero_states("lstm", latent.shape[0], width=self.width, layers=1, dtype=self.dtype)[0]
-        cell, hidden = jnp.split(jnp.tanh(self.beginning(latent)), 2, axis=-1)
-        return wide(cell), hidden
+        return state_of(self.beginning(latent))
