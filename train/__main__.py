@@ -61,6 +61,8 @@ def start(config, given: set[str]) -> int:
 
     connect(config.options)
     compilation_cache()
+    if config.members is not None and config.options.parallel == "jit":
+        share_cores(config.members)
     from train.fit import fit_to_data
     from train.loop import train
 
@@ -97,6 +99,20 @@ def connect(options) -> None:
     except RuntimeError as error:
         why = (str(error).splitlines() or ["no answer"])[0]
         raise UserError(f"cannot join the other processes at {options.coordinator}: {why}") from error
+
+
+def share_cores(members: int) -> None:
+    """Lets a population's members train on cores of their own, where a CPU trains them: as many devices as divide them.
+    What the user says in XLA_FLAGS stands."""
+    import contextlib
+
+    import jax
+
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    count = next(count for count in range(min(cores, members), 0, -1) if members % count == 0)
+    if count > 1 and "host_platform_device_count" not in os.environ.get("XLA_FLAGS", ""):
+        with contextlib.suppress(RuntimeError):  # jax has its devices already
+            jax.config.update("jax_num_cpu_devices", count)
 
 
 def compilation_cache() -> None:

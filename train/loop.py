@@ -48,7 +48,7 @@ def train(config: Config, source: Any, *, quiet: bool = False) -> Result:
     main = jax.process_index() == 0
     with contextlib.ExitStack() as stack:
         stop = stack.enter_context(signals())
-        engine = Engine(config, place(options.parallel), source.example)
+        engine = Engine(config, place(options.parallel, members=config.members), source.example)
         with together():
             if main:
                 claim(stack, folder, config, source)

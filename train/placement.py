@@ -2,7 +2,8 @@
 
 ``jit`` replicates the state and splits the batch; ``fsdp`` also splits the state; both compile the same global-view
 step, so that what is computed does not depend on the devices. ``pmap`` makes replicas, each with its own key and
-``extra``, whose gradients are averaged.
+``extra``, whose gradients are averaged. A population whose members divide among the devices lives there whole members
+at a time under ``jit``, and the devices have nothing to tell each other.
 """
 
 import functools
@@ -33,6 +34,8 @@ class Placement:
 
     mode: Mode
     mesh: Mesh
+    apart: bool = False
+    """Whether every device has members of a population of its own."""
 
     @property
     def devices(self) -> int:
@@ -44,17 +47,20 @@ class Placement:
 
     def check_batch(self, batch_size: int, accumulate: int = 1) -> None:
         """The batch is split over the devices, and what each device has over the micro-batches."""
-        parts = self.devices * accumulate
+        split = 1 if self.apart else self.devices
+        parts = split * accumulate
         if batch_size % parts:
-            per = f"{self.devices} devices" + (f" x {accumulate} micro-batches" if accumulate > 1 else "")
+            per = f"{split} devices" + (f" x {accumulate} micro-batches" if accumulate > 1 else "")
             near = max(parts, round(batch_size / parts) * parts)
             raise UserError(f"--batch-size {batch_size} does not divide by {per}; {near} would")
 
     def state_shardings(self, abstract: Any) -> Any:
-        """A sharding for each leaf of a state (or of any tree): replicated, or split by the fsdp rule."""
+        """A sharding for each leaf of a state (or of any tree): replicated, split by the fsdp rule, or by members."""
         return jax.tree.map(lambda leaf: NamedSharding(self.mesh, self.spec(leaf.shape)), abstract)
 
     def spec(self, shape: tuple[int, ...]) -> PartitionSpec:
+        if self.apart:
+            return PartitionSpec(AXIS)
         return fsdp_spec(shape, self.devices) if self.mode == "fsdp" else PartitionSpec()
 
     def replicated(self) -> NamedSharding:
@@ -71,20 +77,29 @@ class Placement:
         return jax.tree.map(lambda leaf: put_global(leaf, self.replicated()), tables)
 
     def put_inputs(self, inputs: Any, *, axis: int) -> Any:
-        """This process's slice of the inputs of K steps, as global arrays split on ``axis``, the batch's."""
+        """This process's slice of the inputs of K steps, as global arrays split on ``axis``, the batch's, or by
+        members."""
         if self.mode == "pmap":
             local = jax.local_device_count()
             share = lambda x: np.stack(np.split(np.asarray(x), local, axis=axis))
             return jax.tree.map(share, inputs)
-        split = self.batch_sharding(axis=axis)
+        split = self.batch_sharding(axis=0 if self.apart else axis)
         return jax.tree.map(lambda x: jax.make_array_from_process_local_data(split, np.asarray(x)), inputs)
 
 
-def place(mode: Mode, devices: list[Any] | None = None) -> Placement:
-    """All devices (or those given) in one axis. The axis is Auto: with explicit axes (make_mesh's default) flax's
-    layers do not trace."""
+def place(mode: Mode, devices: list[Any] | None = None, *, members: int | None = None) -> Placement:
+    """All devices (or those given) in one axis; ``members``: of a population, for which they are. The axis is Auto:
+    with explicit axes (make_mesh's default) flax's layers do not trace."""
     devices = jax.devices() if devices is None else devices
-    return Placement(mode, jax.make_mesh((len(devices),), (AXIS,), axis_types=(AxisType.Auto,), devices=devices))
+    mesh = jax.make_mesh((len(devices),), (AXIS,), axis_types=(AxisType.Auto,), devices=devices)
+    divides = members is not None and len(devices) > 1 and members % len(devices) == 0
+    return Placement(mode, mesh, apart=divides and mode == "jit" and jax.process_count() == 1)
+
+
+def each_device(placement: Placement, step: Callable[..., Any]) -> Callable[..., Any]:
+    """``step(values, state, tables, inputs)`` of all members, of which every device does its own."""
+    mine, whole = PartitionSpec(AXIS), PartitionSpec()
+    return jax.shard_map(step, mesh=placement.mesh, in_specs=(mine, mine, whole, mine), out_specs=mine, check_vma=False)
 
 
 def fsdp_spec(shape: tuple[int, ...], parts: int) -> PartitionSpec:

@@ -2,10 +2,13 @@
 
 import math
 
+import jax
 import numpy as np
 import pytest
 from running import here, metrics, one_line, stopped_here, words
 
+from train import engine, placement
+from train.__main__ import share_cores
 from train.runs import restore_run
 
 
@@ -26,6 +29,39 @@ def test_three_members_are_three_runs(tmp_path, capsys):
     assert f"mean {np.mean(last):.4f}, standard deviation {np.std(last, ddof=1):.4f} over 3 members" in many.out
     assert [f"member {number}  seed {5 + number}" in many.out for number in range(3)] == [True] * 3
     assert many.last.startswith("done: step 8")
+
+
+@pytest.mark.parametrize("large", [0, 10**9])
+def test_a_device_has_members_of_its_own(tmp_path, capsys, monkeypatch, large):
+    """Eight members on eight devices, in turn or side by side on each: those that three on all devices are, too."""
+    monkeypatch.setattr(engine, "LARGE", large)
+    options = ("--log-every", 1, "--seed", 5, "--batch-size", 6)  # that eight devices could not divide
+    command = words("gpt", tmp_path / "many", *options, "--population", 8, steps=4)
+    many = here(command, capsys)
+    assert many.code == 0, many.err
+    lines = metrics(tmp_path / "many")
+    assert len(set(lines[-1]["gpt/loss"])) == 8
+    one = restore_run(tmp_path / "many", member=6)
+    monkeypatch.setattr(placement.jax, "devices", lambda *asked, found=jax.devices()[:1]: found)
+    alone = words("gpt", tmp_path / "alone", *options, "--seed", 11, steps=4)
+    assert here(alone, capsys).code == 0
+    losses = [line["gpt/loss"] for line in metrics(tmp_path / "alone")]
+    np.testing.assert_allclose([line["gpt/loss"][6] for line in lines], losses, rtol=1e-3)
+    mine, its = one.raw["gpt"]["tokens"]["embedding"], restore_run(tmp_path / "alone").raw["gpt"]["tokens"]["embedding"]
+    np.testing.assert_allclose(mine, its, atol=2e-3)
+
+
+def test_cores_are_shared_where_members_divide(monkeypatch):
+    asked = []
+    monkeypatch.setattr(jax.config, "update", lambda name, value: asked.append((name, value)))
+    monkeypatch.setattr("os.sched_getaffinity", lambda pid: range(4))
+    monkeypatch.setenv("XLA_FLAGS", "")
+    for members in (8, 3, 2, 5):
+        share_cores(members)
+    assert asked == [("jax_num_cpu_devices", count) for count in (4, 3, 2)]
+    monkeypatch.setenv("XLA_FLAGS", "--xla_force_host_platform_device_count=8")
+    share_cores(8)
+    assert len(asked) == 3
 
 
 def test_a_member_that_fails_is_frozen_and_reported_and_stays_so(tmp_path, capsys):
