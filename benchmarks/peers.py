@@ -113,12 +113,12 @@ def modes_between(session: Session, workload: Any) -> list[str]:
 def every_mode(session: Session, workload: Any) -> list[str]:
     """What is tried at once beside a GPU: eager in every layout; the last of them compiled, also with each form of the
     twin. None where there are too few cores to compile all that at the same time."""
-    from benchmarks.theirs import compilers, forms, layouts
-
     if session.at_once < 2 or session.suite != "gpu":
         return []
     if modes := session.peers or modes_between(session, workload):
         return modes
+    from benchmarks.theirs import compilers, forms, layouts
+
     eager = layouts(workload)
     how = eager[-1].removeprefix("eager")
     kinds = compilers(session.suite)

@@ -38,7 +38,7 @@ def _project(run: Any, images: Array, *, effort: int, seed: int) -> tuple[np.nda
     model, params, extra = run.model, run.params, run.extra
     filters = LOOK.init(jax.random.key(SEED), images.shape[-1])
     truth = LOOK(filters, images)
-    schedule = optax.warmup_cosine_decay_schedule(0.0, RATE, max(1, int(WARM * effort)), effort)
+    schedule = optax.warmup_cosine_decay_schedule(0.0, RATE, int(WARM * effort), effort)
     rule = optax.adam(schedule)
 
     def decode(params: Any, latent: Array) -> Array:

@@ -89,7 +89,8 @@ def test_grooves(tmp_path: Path, folder: Path) -> None:
     spec = f"midi:{tmp_path / 'midi'}?codec=drums"
     source = open_source(spec, length=32)
     assert isinstance(source.codec, DrumGrid) and str(folder / "0.mid") not in source.skipped
-    pieces = [codec.encode(read_midi(path)) for path in sorted((tmp_path / "midi").glob("?.mid"))]
+    files = [path for path in sorted((tmp_path / "midi").glob("*.mid")) if path.stem != "broken"]
+    pieces = [codec.encode(read_midi(path)) for path in files]
     batch = read(spec, length=32)
     assert batch["groove"].shape[1:] == (32, 27) and set(batch["length"]) <= set(range(1, 33))
     wanted = {piece[at : at + 32].tobytes() for piece in pieces for at in range(0, len(piece), 16)}

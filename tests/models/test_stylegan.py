@@ -11,7 +11,7 @@ import pytest
 from zoo import create
 from zoo.errors import UserError
 from zoo.gan.residual import enlarged, halved
-from zoo.gan.style import style_count
+from zoo.gan.style import painted, style_count, style_of
 from zoo.gan.stylegan import StyleGAN, adaptive_norm
 from zoo.nn.conv import conv2d
 from zoo.nn.equal import enlarging, halving
@@ -86,8 +86,8 @@ def test_training_mixes_styles_follows_their_mean_and_draws_noise(started):
     def run(mixing):
         images, after = replace(model, mixing=mixing).imagine(params, extra, batch, KEY, train=True)
         one = jnp.repeat(model.styles(params, extra, model.latents(KEY, 1)), 2, axis=0)
-        w = style.style_of(model, params, model.latents(KEY, 64))
-        return images, after["style"], jnp.mean(w, 0), style.painted(model, params, one, KEY), model.paint(params, one)
+        w = style_of(model, params, model.latents(KEY, 64))
+        return images, after["style"], jnp.mean(w, 0), painted(model, params, one, KEY), model.paint(params, one)
 
     plain, style, mean, trained, drawn = run(0.0)
     np.testing.assert_allclose(style, 0.005 * mean, rtol=1e-4, atol=1e-7)
