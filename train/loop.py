@@ -105,6 +105,12 @@ def begin(engine: Engine, checkpoints: Checkpoints, watcher: Watcher) -> tuple[i
     return 0, adopt(engine.init(), other.raw, other.extra, origin=Path(options.init_from))
 
 
+@jax.jit
+def one_member(state: State, number: jax.Array) -> State:
+    """The state of one member of a population; one program, where indexing would compile one for every shape."""
+    return jax.tree.map(lambda leaf: leaf[number], state)
+
+
 class Run:
     """One process's part in a run that has begun."""
 
@@ -229,7 +235,7 @@ class Run:
             return first_replica(state, jax.random.key(self.options.seed))
         if self.engine.members is None:
             return state
-        return jax.tree.map(lambda leaf: leaf[self.health.first_alive], state)
+        return one_member(state, self.health.first_alive)
 
     # -- the end -------------------------------------------------------------------------------------------------------
 
