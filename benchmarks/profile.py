@@ -139,14 +139,15 @@ def main() -> None:
 
     name, suite, side = sys.argv[1:]
     workload = find(name, suite)  # type: ignore[arg-type]
-    if side == "jax":
-        from benchmarks.ours import prepare
+    with tempfile.TemporaryDirectory() as folder:  # for rows that read a file
+        if side == "jax":
+            from benchmarks.ours import prepare
 
-        found, step = operations(prepare(workload, suite, 1))  # type: ignore[arg-type]
-    else:
-        from benchmarks.theirs import prepare
+            found, step = operations(prepare(workload, suite, 1, folder=Path(folder)))  # type: ignore[arg-type]
+        else:
+            from benchmarks.theirs import prepare
 
-        found, step = peers(prepare(workload, suite, side))  # type: ignore[arg-type]
+            found, step = peers(prepare(workload, suite, side, folder=Path(folder)))  # type: ignore[arg-type]
     print(json.dumps({"step": step, "operations": found, "device": device()}))
 
 
