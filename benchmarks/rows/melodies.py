@@ -133,8 +133,9 @@ def between(model: Any, params: Any, ends: np.ndarray) -> dict[str, float]:
     whole = np.maximum(apart(ways[:, 0], ways[:, -1]), 1)
     largest = apart(ways[:, 1:], ways[:, :-1]).max(1) / whole
     gone = apart(ways, ways[:, :1])
-    ranks = [float(np.asarray(spearmanr(np.arange(WAY), row).statistic)) for row in gone if np.ptp(row)]
-    return {"even": float(np.mean(largest)), "straight": float(np.mean(ranks))}
+    rank: Any = spearmanr
+    ranks = [rank(np.arange(WAY), row).statistic for row in gone if np.ptp(row)]
+    return {"even": float(np.mean(largest)), "straight": float(np.mean(ranks)) if ranks else 0.0}
 
 
 def in_parts(function: Any, rows: np.ndarray) -> np.ndarray:
