@@ -23,13 +23,13 @@ def net():
 
 def test_what_is_heard():
     groove = np.zeros((1, 2, 27), np.float32)
-    groove[0, 0, [0, 4]] = 1  # a soft kick early, a loud tom late
-    groove[0, 0, [9, 13]], groove[0, 0, [18, 22]] = (0.2, 0.9), (-0.3, 0.25)
+    groove[0, 0, [0, 4]] = 1  # a soft kick late, a loud tom early
+    groove[0, 0, [9, 13]], groove[0, 0, [18, 22]] = (0.2, 0.9), (0.25, -0.3)
     np.testing.assert_array_equal(heard(jnp.asarray(groove), "groove"), groove)
     score = np.where(np.arange(27) < 9, groove, 0)
     np.testing.assert_array_equal(heard(jnp.asarray(groove), "score"), score)
     taps = np.zeros_like(groove)
-    taps[0, 0, 0], taps[0, 0, 18] = 1, 0.25
+    taps[0, 0, 0], taps[0, 0, 18] = 1, -0.3
     np.testing.assert_array_equal(heard(jnp.asarray(groove), "taps"), taps)
 
 
