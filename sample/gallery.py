@@ -5,6 +5,7 @@ drawn with a fixed seed, the first that came.
 """
 
 import argparse
+import signal
 import sys
 import time
 from collections.abc import Mapping
@@ -158,11 +159,15 @@ def picture_of(name: str, out: Path) -> Path:
 def make(name: str, run: Path, out: Path) -> int:
     """Trains, or goes on where it was, and draws; returns the exit code."""
     from sample.__main__ import main as zoo_sample
+    from sample.demo import steps_done
     from train.__main__ import main as zoo_train
+    from train.cli import parse
 
     piece = PIECES[name]
-    resume = ["--resume"] if run.exists() else []
-    code = zoo_train([name, *f"{COMMON} {piece.train}".split(), "--out", str(run), *resume])
+    words = [name, *f"{COMMON} {piece.train}".split(), "--out", str(run)]
+    code = zoo_train([*words, *(["--resume"] if run.exists() else [])])
+    if code == 0 and steps_done(run) < (parse(words)[0].options.steps or 0):  # a SIGTERM, after which it exits with 0
+        code = 128 + signal.SIGTERM
     if code:
         return code
     out.mkdir(parents=True, exist_ok=True)

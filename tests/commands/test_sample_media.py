@@ -147,7 +147,7 @@ def test_a_fault_is_one_line_and_exit_code_2(runs, capsys, fault, monkeypatch, t
 def test_a_model_and_data_that_do_not_fit(tmp_path, capsys):
     for words, reason in (
         ("voxgan --data art", "voxgan learns from voxel; art gives image and label"),
-        ("groovae --data bach", "learns from groove"),
+        ("groovae --data art", "groovae learns from groove and length; art gives image and label"),
         ("wavegan --data plucks?length=1024 --model.length 100", "length is 100"),
         ("voxgan --data solids?size=8 --model.image-size 24", "image_size is 24"),
         ("mocogan --data bounce --model.length 4", "judges 10 frames at once"),

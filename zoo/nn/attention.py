@@ -1,6 +1,8 @@
 """Self-attention: over both sides, or causal in its two forms: all positions at once, and one more token against a
 cache. Causal scores may know how far apart query and key are."""
 
+from typing import Any
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -36,11 +38,24 @@ def causal_attention(q: Array, k: Array, v: Array, *, distance: Array | None = N
     times = jnp.arange(q.shape[1])
     if distance is not None:
         near = distance[:, distance.shape[1] - q.shape[1] :].astype(q.dtype)
-        scores = scores + skew(jnp.einsum("bqhd,hrd->bhqr", q, near, preferred_element_type=wide))
+        scores = scores + by_distance(q, near, wide)
     seen = times[None, :] <= times[:, None]
     scores = jnp.where(seen[None, None], scores, jnp.finfo(wide).min)
     weights = jax.nn.softmax(scores, axis=-1).astype(v.dtype)
     return jnp.einsum("bhqk,bkhd->bqhd", weights, v)
+
+
+def by_distance(q: Array, near: Array, dtype: Any) -> Array:
+    """q [B, Q, H, D], near [H, R, D] -> `skew` of their products [B, H, Q, R], of this dtype.
+
+    The column in front comes of a row of zeros among the distances: padding the products would copy them. And every
+    example has the distances for itself, or their gradient would bring the products' heads before the batch.
+    """
+    rows, queries, heads, _ = q.shape
+    near = jnp.pad(near, ((0, 0), (1, 0), (0, 0)))
+    each = jnp.broadcast_to(near[None], (rows, *near.shape))
+    far = jnp.einsum("bqhd,bhrd->bhqr", q, each, preferred_element_type=dtype)
+    return far.reshape(rows, heads, near.shape[1], queries)[:, :, 1:].reshape(rows, heads, queries, -1)
 
 
 def skew(relative: Array) -> Array:
