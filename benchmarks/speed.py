@@ -104,8 +104,8 @@ class Pairs:
 
     def all_at_once(self) -> dict[str, float | str] | None:
         """{mode of PyTorch: its speed, or why it does not run} from processes that compile beside ours, of which ours
-        and the quickest are the first pair. None where this machine has too few cores for that, where the modes are
-        known from other batch sizes, or where the memory does not hold all."""
+        and the quickest are the first pair. None where this machine has too few cores for that, or where the memory
+        does not hold all."""
         modes = every_mode(self.session, self.workload)
         if not modes:
             return None

@@ -64,7 +64,7 @@ def _project(run: Any, images: Array, *, effort: int, seed: int) -> tuple[np.nda
         (latent, _), _ = jax.lax.scan(step, (latent, rule.init(latent)), length=effort)
         return decode(params, latent), apart(params, latent)
 
-    begun = beginning(run, images, lambda params, latent: apart(params, latent), seed)
+    begun = beginning(run, images, apart, seed)
     made, distance = search(params, begun)
     return np.asarray(made), np.asarray(distance)
 

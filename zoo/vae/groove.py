@@ -11,6 +11,7 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 
+from zoo import prior
 from zoo.codecs.drums import CLASSES, FINE
 from zoo.decoding import Greedy, Sampler, Sampling
 from zoo.losses import gaussian_kl, wide
@@ -53,6 +54,8 @@ class GrooVAE:
     """Of a groove, that cost nothing."""
     dtype: str = "float32"
     """Compute dtype; parameters are float32."""
+
+    latents = prior.latents
 
     @property
     def phases(self) -> tuple[Phase, ...]:
@@ -130,10 +133,6 @@ class GrooVAE:
 
     # ---- The latent space -----------------------------------------------------------------------------------------
 
-    def latents(self, key: Array, n: int) -> Array:
-        """[n, Z] draws from N(0, I)."""
-        return jax.random.normal(key, (n, self.latent_size))
-
     def encode(self, params: Params, extra: Extra, x: Array, key: Array | None = None) -> Array:
         """Grooves [B, T, 27], of which it hears what it has learnt to -> the posterior's mean [B, Z], or a draw from it
         where there is a ``key``."""
@@ -177,8 +176,8 @@ class GrooVAE:
         self, params: Params, extra: Extra, key: Array, n: int, *, sampler: Sampler = Sampling(temperature=0.5)
     ) -> Array:
         """``n`` grooves [n, length, 27]."""
-        prior, draws = jax.random.split(key)
-        return self.render(params, extra, self.latents(prior, n), sampler=sampler, key=draws)
+        first, draws = jax.random.split(key)
+        return self.render(params, extra, self.latents(first, n), sampler=sampler, key=draws)
 
 
 def parts(grooves: Array) -> tuple[Array, Array, Array]:
