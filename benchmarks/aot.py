@@ -19,11 +19,6 @@ from typing import Any
 from benchmarks.collectives import Collective, collectives
 from zoo.errors import UserError
 
-# For a machine without TPUs: libtpu must not look for one, and JAX must compute on the CPU.
-os.environ.setdefault("TPU_SKIP_MDS_QUERY", "1")
-os.environ.setdefault("JAX_PLATFORMS", "cpu")
-os.environ.setdefault("ALLOW_MULTIPLE_LIBTPU_LOAD", "1")  # it only compiles: several topologies may at once
-
 
 @dataclass(frozen=True)
 class Chip:
@@ -63,6 +58,7 @@ def run(
     """
     import jax
 
+    jax.config.update("jax_platforms", "cpu")
     kind, devices = chips_of(topology)
     jax.config.update("jax_exec_time_optimization_effort", effort)
     file = out / f"{topology.replace(':', '-')}.jsonl"
@@ -112,6 +108,8 @@ def chips_of(topology: str) -> tuple[str, list[Any]]:
         raise UserError(f"--topology {topology}: the chips are {', '.join(CHIPS)}, as in v5e:4x4")
     if find_spec("libtpu") is None:
         raise UserError("libtpu compiles for TPUs: pip install 'artzoo[tpu]', or libtpu alone")
+    os.environ.setdefault("TPU_SKIP_MDS_QUERY", "1")  # libtpu does not look for chips
+    os.environ.setdefault("ALLOW_MULTIPLE_LIBTPU_LOAD", "1")  # it only compiles: several topologies may at once
     from jax.experimental import topologies
 
     one = set(shape) <= set("1x")  # one chip of the smallest host: no topology has fewer

@@ -179,7 +179,13 @@ def measured_with(lines: list[dict[str, Any]], *packages: str) -> str:
     version = lambda line, package: f"{package} {line['versions'].get(package, 'none')}"
     dates = sorted({line["date"] for line in lines})
     said = "; ".join(sorted({", ".join(version(line, package) for package in packages) for line in lines}))
-    return f"{said}; {dates[0]}" + (f" to {dates[-1]}" if len(dates) > 1 else "")
+    return f"{said}; {dates[0]}" + (f" to {dates[-1]}" if len(dates) > 1 else "") + alone(lines)
+
+
+def alone(lines: list[dict[str, Any]]) -> str:
+    """Said where nobody looked for PyTorch's best among several modes."""
+    modes = {mode for line in lines if line.get("unit") != "runs/s" for mode in line.get("peers", ())}
+    return f"; of PyTorch's modes only {modes.pop()} was timed" if len(modes) == 1 else ""
 
 
 def fill(text: str, name: str, body: str) -> str:

@@ -196,11 +196,16 @@ def run(
     the others are measured; then it is a UserError, Busy where only other work was in the way.
 
     ``missing``: only rows that ``out`` has no line of, from this device. ``minutes``: begins no row that would not end
-    by then, if it took as long as the longest so far."""
+    by then, if it took as long as the longest so far. UserError where ``suite`` wants a GPU that JAX does not see."""
     began, longest = time.monotonic(), 0.0
     todo = rows(suite, names, method, quick=quick)
+    device = facts_apart()["device"] if missing or suite == "gpu" else ""
+    if suite == "gpu" and device.startswith("cpu"):
+        raise UserError(
+            f"--suite gpu: JAX sees no GPU here, only {device}; pip install 'jax[cuda13]' brings what it needs"
+        )
     if missing:
-        here = out / slug(facts_apart()["device"])
+        here = out / slug(device)
         have = {key_of(line) for line in (read_lines(here) if here.is_dir() else [])}
         todo = [(row, dispatch) for row, dispatch in todo if (row.name, row.kind, dispatch) not in have]
     found, left, failed = [], [], []

@@ -2,6 +2,7 @@
 
 import json
 
+import jax
 import pytest
 
 from benchmarks import profile
@@ -26,6 +27,32 @@ def test_instructions_of_a_program():
     kinds = [profile.kind_of(name) for name in names]
     assert kinds[0] == "sums" and kinds[1] == kinds[2] == "products of matrices" and kinds[3] == "convolutions"
     assert kinds[4:] == ["transposing and copying", "element by element"]
+
+
+TRACE = """
+planes {
+  name: "/host:CPU" lines { name: "python" events { metadata_id: 1 duration_ps: 7000000000 } }
+  event_metadata { key: 1 value { id: 1 name: "loop_add_fusion" } }
+}
+planes {
+  name: "/device:GPU:0"
+  lines { name: "Stream #7"
+    events { metadata_id: 1 duration_ps: 2000000000 stats { metadata_id: 1 str_value: "custom-call.3" } }
+    events { metadata_id: 2 duration_ps: 1000000000 } }
+  lines { name: "XLA Ops" events { metadata_id: 2 duration_ps: 9000000000 } }
+  event_metadata { key: 1 value { id: 1 name: "nvjet_tst_128" } }
+  event_metadata { key: 2 value { id: 2 name: "loop_add_fusion" } }
+  stat_metadata { key: 1 value { id: 1 name: "hlo_op" } }
+}
+"""
+
+
+def test_beside_a_gpu_what_ran_there_is_counted():
+    read = jax.profiler.ProfileData.from_text_proto
+    assert list(profile.events(read(TRACE))) == [("custom-call.3", 2.0), ("loop_add_fusion", 1.0)]
+    alone = TRACE[: TRACE.index("planes {", 10)]
+    assert list(profile.events(read(alone))) == [("loop_add_fusion", 7.0)]
+    assert profile.kind_of("nvjet_tst_128") == "products of matrices"
 
 
 def side(step, *operations):

@@ -3,6 +3,8 @@
 import contextlib
 import itertools
 import json
+import subprocess
+import sys
 import types
 
 import jax
@@ -18,6 +20,7 @@ from benchmarks.flops import decode_bytes, sample_flops, step_flops
 from benchmarks.machine import Busy
 from benchmarks.ours import Training, sampler
 from benchmarks.peers import Method, Session, agree, agree_ahead, modes_of, trials
+from benchmarks.process import ROOT
 from benchmarks.ratios import geometric_mean, ratio
 from benchmarks.results import read_lines, save, slug
 from benchmarks.speed import accounts, rows, undisturbed, wait_until_quiet
@@ -359,6 +362,19 @@ def test_rows_that_cannot_be_measured_here_are_told(monkeypatch, capsys):
     monkeypatch.setattr("benchmarks.workloads.find_spec", lambda name: None)
     assert rows("cpu", ["dcgan-32-pipeline", "vae-sample"], Method(), quick=False)[0][0].name == "vae-sample"
     assert capsys.readouterr().out == "dcgan-32-pipeline: not measured, since it needs grain\n"
+
+
+def test_rows_for_a_gpu_are_not_timed_on_a_processor(tmp_path, capsys, monkeypatch):
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: name)
+    assert main(["speed", "--suite", "gpu", "--rows", "vae", "--out", str(tmp_path)]) == 2
+    assert "JAX sees no GPU here, only cpu" in capsys.readouterr().err
+
+
+def test_the_command_leaves_it_to_jax_on_what_it_computes():
+    """A variable that one command sets while it is imported decides for the workers of all others."""
+    imports = "import os; was = dict(os.environ); import benchmarks.__main__, benchmarks.speed, benchmarks.aot"
+    command = [sys.executable, "-c", f"{imports}; assert was == dict(os.environ), set(os.environ) - set(was)"]
+    assert subprocess.run(command, cwd=ROOT).returncode == 0
 
 
 def test_nothing_is_timed_on_a_busy_machine(monkeypatch):

@@ -60,8 +60,11 @@ def assert_dispatches_do_not_matter(engine, feed, tables, sizes, *others):
 
 def test_fifty_steps_in_one_dispatch_are_at_least_four_times_as_fast():
     engine, feed, tables = prepared("gpt", "--model.width", 8, "--model.context", 4, "--batch-size", 1)
-    state, best = engine.init(), {1: np.inf, 50: np.inf}
-    for _ in range(40):
+    state, best, deadline = engine.init(), {1: np.inf, 50: np.inf}, time.monotonic() + 30
+    turns = 0
+    # Both at their quickest; on a busy machine that takes many turns.
+    while turns < 40 or (best[1] <= 4 * best[50] and time.monotonic() < deadline):
+        turns += 1
         for size in best:
             began = time.perf_counter()
             for at in range(0, 50, size):
