@@ -10,7 +10,7 @@ import statistics
 import sys
 import tempfile
 import time
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -82,14 +82,14 @@ def operations(side: Any) -> tuple[list[dict[str, Any]], float]:
         took = list(events(trace))
     inputs = side.engine.inputs(side.loaders, side.at, side.dispatch)
     known = instructions(side.engine.compiled.lower(side.state, side.tables, inputs).compile().as_text())
-    total, count = Counter[str](), Counter[str]()
+    total, count = defaultdict[str, float](float), Counter[str]()
     gpu = jax.default_backend() == "gpu"
     for name, ms in took:
         if (gpu or name in known) and not name.startswith(("while", "conditional", "call")):
             total[name] += ms / TURNS
             count[name] += 1
     found = []
-    for name, ms in total.most_common():
+    for name, ms in sorted(total.items(), key=lambda item: -item[1]):
         shape, where = known.get(name, ("", ""))
         found.append({"name": name, "ms": ms, "times": count[name] / TURNS, "shape": shape, "where": where})
     return found, step
