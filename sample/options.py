@@ -141,6 +141,9 @@ class Options:
     without)."""
     code: str | None = None
     """Text: what kind to write, one that the model has learnt from (CTRL)."""
+    by_heart: bool | None = None
+    """Music and text: tell how much of each sample stands in the training data (default: where reading that takes
+    seconds)."""
     form: str | None = None
     """Text: a poem's form; a number is so many letters, all else stands for itself: "5，5。5，5。", "7/7/7/7"."""
 
@@ -170,7 +173,7 @@ SUITS: tuple[tuple[str, tuple[str, ...], tuple[str, ...]], ...] = (
         ("image", "voxels", "audio", "music", "drawing"),
         ("interpolate",),
     ),
-    ("sequences", ("music", "text"), ("prompt", "length", *CUTS)),
+    ("sequences", ("music", "text"), ("prompt", "length", "by_heart", *CUTS)),
     ("sequences and drawings", ("music", "text", "drawing"), ("primer", "temperature", "greedy")),
     ("music", ("music",), ("key", "harmonise", "infill", "play", "density", "pitches")),
     ("text", ("text",), ("prompt", "form", "code")),

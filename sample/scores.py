@@ -10,6 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from sample.between import interpolated
+from sample.by_heart import by_heart
 from sample.grooves import played
 from sample.options import DRAWS, Options, Target, flag, wanted
 from sample.sequences import continued, opening, own_part, prompt_of, searched
@@ -37,12 +38,14 @@ def write_music(run: Any, options: Options, place: Target, meta: dict[str, Any])
     """A piece for each sample, to read, to hear and to see, or as the suffix says."""
     kinds = wanted(place, PIECE, what="music")
     pieces = [run.codec.decode(row) for row in draw(run, options)]
+    meta |= by_heart(run, options, pieces, things(run, options))
     return write_pieces(in_tempo(run.codec, options, pieces), place.stem, meta=meta, kinds=kinds)
 
 
 def write_text(run: Any, options: Options, place: Target, meta: dict[str, Any]) -> list[Path]:
     """All samples in one file."""
-    return write_texts([run.codec.decode(row) for row in draw(run, options)], place.stem, meta=meta)
+    texts = [run.codec.decode(row) for row in draw(run, options)]
+    return write_texts(texts, place.stem, meta=meta | by_heart(run, options, texts, things(run, options)))
 
 
 def draw(run: Any, options: Options, *, prompts: Sequence[np.ndarray] | None = None) -> list[np.ndarray]:
@@ -187,9 +190,13 @@ def begun(poem: Form, opening: np.ndarray, prompt: np.ndarray) -> np.ndarray:
 
 def prompts_of(run: Any, options: Options) -> list[np.ndarray]:
     """--prompt's texts, then --primer's files, as the model reads them."""
-    model, codec = run.model, run.codec
-    things = [*options.prompt, *[read_primer(Path(file).expanduser(), codec.media) for file in options.primer]]
-    return [prompt_of(model, codec, thing) for thing in things]
+    return [prompt_of(run.model, run.codec, thing) for thing in things(run, options)]
+
+
+def things(run: Any, options: Options) -> list[Any]:
+    """The same as text or notes."""
+    files = [Path(file).expanduser() for file in options.primer]
+    return [*options.prompt, *[read_primer(file, run.codec.media) for file in files]]
 
 
 def read_primer(path: Path, media: str) -> Any:

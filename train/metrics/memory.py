@@ -1,6 +1,6 @@
 """What a sample has by heart: its longest stretch that stands in the training data, and how much of it does."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 import numpy as np
 
@@ -9,36 +9,48 @@ Array = np.ndarray
 _BASE = np.uint64(0x9E3779B97F4A7C15)  # odd: a power of it never becomes 0
 
 
-def remembered(sample: Array, pieces: Sequence[Array], *, sizes: Sequence[int] = (4, 8, 16, 32)) -> dict[str, float]:
-    """Of a sample int [T] and the pieces that a model has learnt from: {"longest": tokens of the longest stretch that
-    is in one of them, "share_N": the share of its N-grams that are}. N-grams longer than the sample are left out.
-
-    For melodies in any key give intervals instead of pitches.
-    """
-    found = {"longest": float(longest(sample, pieces))}
-    for size in sizes:
-        if size <= len(sample):
-            found[f"share_{size}"] = float(known(sample, pieces, size).mean())
-    return found
+SIZES = (4, 8, 16, 32)
 
 
-def longest(sample: Array, pieces: Sequence[Array]) -> int:
-    """Tokens of the longest stretch of ``sample`` that stands in one of the ``pieces``; by halving, since whatever
-    stands there has all its parts there."""
-    none, most = 0, min(len(sample), max(map(len, pieces), default=0))
-    while none < most:
-        size = (none + most + 1) // 2
-        if known(sample, pieces, size).any():
-            none = size
-        else:
-            most = size - 1
-    return none
+class Memory:
+    """The pieces that a model has learnt from, int [T] each, ready to be looked for in samples."""
 
+    def __init__(self, pieces: Iterable[Array]):
+        self.pieces = [*pieces]
+        self._known: dict[int, Array] = {}
 
-def known(sample: Array, pieces: Sequence[Array], size: int) -> Array:
-    """bool [T - size + 1]: which of the sample's stretches of ``size`` tokens stand in one of the ``pieces``."""
-    theirs = np.unique(np.concatenate([grams(piece, size) for piece in pieces] or [np.zeros(0, np.uint64)]))
-    return np.isin(grams(sample, size), theirs)
+    def remembered(self, sample: Array, *, sizes: Sequence[int] = SIZES) -> dict[str, float]:
+        """Of a sample int [T]: {"longest": tokens of the longest stretch that stands in one of the pieces, "share_N":
+        the share of its N-grams that do}. N-grams longer than the sample are left out.
+
+        For melodies in any key give intervals instead of pitches.
+        """
+        found = {"longest": float(self.longest(sample))}
+        for size in sizes:
+            if size <= len(sample):
+                found[f"share_{size}"] = float(self.known(sample, size).mean())
+        return found
+
+    def longest(self, sample: Array) -> int:
+        """Tokens of the longest stretch of ``sample`` that stands in one of the pieces; by halving, since whatever
+        stands there has all its parts there."""
+        none, most = 0, min(len(sample), max(map(len, self.pieces), default=0))
+        while none < most:
+            size = (none + most + 1) // 2
+            if self.known(sample, size).any():
+                none = size
+            else:
+                most = size - 1
+        return none
+
+    def known(self, sample: Array, size: int) -> Array:
+        """bool [T - size + 1]: which of the sample's stretches of ``size`` tokens stand in one of the pieces."""
+        if size not in self._known:
+            every = [grams(piece, size) for piece in self.pieces]
+            self._known[size] = np.unique(np.concatenate([*every, np.zeros(0, np.uint64)]))
+        theirs, mine = self._known[size], grams(sample, size)
+        at = np.minimum(np.searchsorted(theirs, mine), max(len(theirs) - 1, 0))
+        return theirs[at] == mine if len(theirs) else np.zeros(len(mine), bool)
 
 
 def grams(tokens: Array, size: int) -> Array:
