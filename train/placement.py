@@ -165,47 +165,64 @@ def spread(learner: Learner, placement: Placement, members: int | None = None) -
         return jax.lax.with_sharding_constraint(leaf, NamedSharding(placement.mesh, spec))
 
     whole = lambda tree: jax.lax.with_sharding_constraint(tree, placement.replicated())
-    around = functools.partial(with_split_noise, split=placement.batch_sharding(axis=0))
+    around = functools.partial(with_split_work, split=placement.batch_sharding(axis=0))
     return replace(learner, gather=whole, scatter=functools.partial(jax.tree.map, split), around=around)
 
 
-def with_split_noise(loss: Loss, split: NamedSharding) -> Loss:
-    """``loss``, but random numbers that it draws for every example of the batch, or for one in k, are drawn where the
-    example is.
+def with_split_work(loss: Loss, split: NamedSharding) -> Loss:
+    """``loss``, but what it computes for every example of the batch is computed where the example is.
 
-    A batch brings its split along; noise has none, so that XLA might have every device compute all that depends on
-    noise alone, as all of a generator's work does. This changes where numbers are and not what they are.
+    A batch brings its split along. Noise has none, so that XLA might have every device compute all that depends on
+    noise alone, as all of a generator's work does: what is drawn for every example, or for one in k, is drawn where the
+    example is. And behind a product with parameters that the state holds in parts XLA might split the channels instead,
+    and send the examples: what products give is held where the examples are. This changes where numbers are and not
+    what they are.
     """
 
     def placed(*arguments: Any) -> Any:
         rows = jax.tree.leaves(arguments[2])[0].shape[0]
         program, result = jax.make_jaxpr(loss, return_shape=True)(*arguments)
-        leaves = core.jaxpr_as_fun(noise_placed(program, rows, split))(*jax.tree.leaves(arguments))
+        leaves = core.jaxpr_as_fun(split_program(program, rows, split))(*jax.tree.leaves(arguments))
         return jax.tree.unflatten(jax.tree.structure(result), leaves)
 
     return placed
 
 
-def noise_placed(program: core.ClosedJaxpr, rows: int, split: NamedSharding) -> core.ClosedJaxpr:
+# What multiplies, by itself or inside of a rule of its own; by platform it is a "cond".
+PRODUCTS = frozenset({"conv_general_dilated", "dot_general", "custom_jvp_call", "custom_vjp_call", "cond"})
+
+
+def split_program(program: core.ClosedJaxpr, rows: int, split: NamedSharding) -> core.ClosedJaxpr:
     """A traced program that draws ``rows`` rows of random numbers split, and parts of so many rows that still divide by
-    the devices, wherever not in a loop."""
-    place = lambda drawn: jax.lax.with_sharding_constraint(drawn, split)
-    splits = lambda shape: bool(shape) and rows % shape[0] == 0 and shape[0] % split.mesh.size == 0
+    the devices, and holds products of ``rows`` rows split, wherever not in a loop."""
+    drawn = lambda shape: bool(shape) and rows % shape[0] == 0 and shape[0] % split.mesh.size == 0
+    made = lambda shape: len(shape) > 1 and shape[0] == rows
     equations = []
     for equation in program.jaxpr.eqns:
-        name, drawn = equation.primitive.name, cast(Any, next(iter(equation.outvars), None))
+        name = equation.primitive.name
         if name in ("jit", "pjit"):
-            inner = noise_placed(equation.params["jaxpr"], rows, split)
+            inner = split_program(equation.params["jaxpr"], rows, split)
             equation = equation.replace(params={**equation.params, "jaxpr": inner})
         elif name == "cond":
-            branches = tuple(noise_placed(branch, rows, split) for branch in equation.params["branches"])
+            branches = tuple(split_program(branch, rows, split) for branch in equation.params["branches"])
             equation = equation.replace(params={**equation.params, "branches": branches})
-        elif name == "random_bits" and splits(drawn.aval.shape):
-            traced = jax.make_jaxpr(lambda drawn: place(drawn))(drawn.aval).jaxpr  # of one equation
-            equations.append(equation.replace(outvars=traced.invars))
-            equation = traced.eqns[0].replace(outvars=[drawn])
-        equations.append(equation)
+        wanted = drawn if name == "random_bits" else made if name in PRODUCTS else None
+        equations += [equation] if wanted is None else constrained(equation, wanted, split)
     return program.replace(jaxpr=program.jaxpr.replace(eqns=equations))
+
+
+def constrained(equation: Any, wanted: Callable[[tuple[int, ...]], bool], split: NamedSharding) -> list[Any]:
+    """An equation, and behind it one for each result whose shape is ``wanted``, which splits it."""
+    outvars, behind = [], []
+    for out in equation.outvars:
+        shape = getattr(out.aval, "shape", ())
+        if not wanted(shape) or not jnp.issubdtype(out.aval.dtype, jnp.number):
+            outvars.append(out)
+            continue
+        traced = jax.make_jaxpr(lambda x: jax.lax.with_sharding_constraint(x, split))(out.aval).jaxpr  # of one equation
+        outvars += traced.invars
+        behind.append(traced.eqns[0].replace(outvars=[out]))
+    return [equation.replace(outvars=outvars), *behind]
 
 
 def averaging(learner: Learner) -> Learner:

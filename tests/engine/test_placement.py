@@ -133,9 +133,31 @@ def test_noise_is_drawn_where_its_examples_are():
 
     where = place("jit", ALL).batch_sharding(axis=0)
     arguments = {}, {}, {"image": jnp.zeros((16, 2))}, jax.random.key(0), jnp.int32(1)
-    placed = placement.with_split_noise(loss, where)
+    placed = placement.with_split_work(loss, where)
     assert str(jax.make_jaxpr(placed)(*arguments)).count("sharding_constraint") == 3
     np.testing.assert_array_equal(loss(*arguments)[0], placed(*arguments)[0])
+
+
+def test_products_of_the_batch_stay_where_its_examples_are():
+    """Also inside of a rule of its own, of which the result is held; what is made of parameters alone is not."""
+
+    @jax.custom_jvp
+    def twice(x):
+        return x @ jnp.ones((5, 5))
+
+    def loss(params, extra, batch, key, step):
+        x = batch["image"] @ (params["a"] @ params["b"])
+        return jnp.sum(jax.nn.relu(twice(x))), ({}, {})
+
+    twice.defjvp(lambda primals, tangents: (twice(*primals), twice(*tangents)))
+    where = place("jit", ALL).batch_sharding(axis=0)
+    params = {"a": jnp.ones((2, 3)), "b": jnp.ones((3, 5))}
+    arguments = params, {}, {"image": jnp.ones((16, 2))}, jax.random.key(0), jnp.int32(1)
+    placed = placement.with_split_work(loss, where)
+    assert str(jax.make_jaxpr(placed)(*arguments)).count("sharding_constraint") == 3  # and of relu, a rule too
+    assert loss(*arguments)[0] == placed(*arguments)[0]
+    gradient = jax.grad(lambda params: placed(params, *arguments[1:])[0])(params)
+    np.testing.assert_array_equal(gradient["a"], jax.grad(lambda p: loss(p, *arguments[1:])[0])(params)["a"])
 
 
 def test_a_batch_that_does_not_divide_is_one_line():
