@@ -39,7 +39,7 @@ def write_pictures(run: Any, options: Options, place: Target, meta: dict[str, An
         if option in options.told():
             raise UserError(f"{flag(option)} is for films: add --interpolate K, or --out FILE.mp4")
     wanted(place, [".png"], what="pictures")
-    count = options.n or COUNTS[run.codec.media]
+    count = options.n or getattr(run.model, "works", COUNTS[run.codec.media])
     images = draw(run, options.seed, count, options) if options.complete is None else completed(run, options, count)
     if not options.images:
         return [write_grid(run.codec, images, with_suffix(place.stem, ".png"), meta=meta)]

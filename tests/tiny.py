@@ -46,6 +46,17 @@ TINY: dict[str, dict[str, Any]] = {
     "spade": {"image_size": 16, "width": 2, "critic_layers": 1, "scales": 1, "matching": 0.0},
     "cyclegan": {"image_size": 16, "width": 4, "critic_layers": 1, "blocks": 1, "pool": 3},
     "animegan": {"image_size": 16, "width": 2, "blocks": 1, "first": 0},
+    "neural-style": {
+        "height": 16,
+        "width": 20,
+        "style_height": 20,
+        "style_width": 16,
+        "styles": 2,
+        "filters": 3,
+        "octaves": 2,
+        "levels": 3,
+    },
+    "texture": {"size": 16, "style_height": 20, "style_width": 16, "filters": 3, "octaves": 2, "levels": 3},
     "gan2d": {"width": 8, "layers": 2, "critic_width": 8},
     "voxgan": {"image_size": 8, "channels": 1, "width": 4, "latent_size": 8},
     "mocogan": {"image_size": 16, "channels": 1, "length": 8, "content_size": 4, "motion_size": 3, "width": 3},
@@ -139,7 +150,9 @@ def random_batch(model: Any, size: int = BATCH, seed: int = 0) -> dict[str, np.n
     rng, batch = np.random.default_rng(seed), {}
     for name, spec in model.batch_spec(size).items():
         match name:
-            case "image" | "input" | "voxel" | "video" | "wave":
+            case "guide":
+                batch[name] = rng.uniform(0.1, 1, spec.shape).astype(np.float32)
+            case "image" | "input" | "style" | "voxel" | "video" | "wave":
                 batch[name] = rng.uniform(-1, 1, spec.shape).astype(np.float32)
             case "point":
                 batch[name] = rng.normal(size=spec.shape).astype(np.float32)

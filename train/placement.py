@@ -9,7 +9,7 @@ at a time under ``jit``, and the devices have nothing to tell each other.
 import functools
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from typing import Any, Literal, cast
+from typing import Any, Literal
 
 import jax
 import jax.numpy as jnp

@@ -20,7 +20,8 @@ COUNT = {
 
 def preview(model: Model, codec: Any, state: State, seed: int) -> np.ndarray:
     """Samples of ``model`` on the host, as many as one looks at, from the averages where the run keeps them."""
-    return on_host(draw(model, sampling_params(state), state.extra, jax.random.key(seed), COUNT[codec.media]))
+    count = getattr(model, "works", COUNT[codec.media])
+    return on_host(draw(model, sampling_params(state), state.extra, jax.random.key(seed), count))
 
 
 def draw(model: Model, params: Any, extra: Any, key: jax.Array, count: int) -> jax.Array:

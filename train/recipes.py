@@ -24,6 +24,7 @@ _GAN = Optim(rule="adam", learning_rate=2e-4, b1=0.5, b2=0.999)
 _PAIRS = Optim(rule="adam", learning_rate=2e-4, b1=0.5, b2=0.999, schedule="linear", hold=0.5, final=0.0)
 _WGAN_GP = Optim(rule="adam", learning_rate=1e-4, b1=0.0, b2=0.9)
 _STYLE = Optim(rule="adam", learning_rate=2.5e-3, b1=0.0, b2=0.99)
+_PICTURE = Optim(rule="adam", learning_rate=0.03, schedule="cosine", final=0.05)
 _SMALL_GPT = Optim(learning_rate=1e-3, b2=0.99, weight_decay=0.1, clip=1.0, schedule="cosine", warmup=100)
 # nanoGPT's settings for GPT-2 124M; larger models take smaller steps (Brown et al. 2020, table 2.1).
 _GPT2 = Optim(learning_rate=6e-4, b2=0.95, weight_decay=0.1, clip=1.0, schedule="cosine", warmup=2000)
@@ -111,6 +112,8 @@ RECIPES: Mapping[str, Recipe] = MappingProxyType(
             batch_size=8,
             optim=Optim(rule="adam", learning_rate=2e-4, b1=0.5, b2=0.999, schedule="linear", final=0.1),
         ),
+        "neural-style": Recipe(steps=300, batch_size=1, optim=_PICTURE),
+        "texture": Recipe(steps=400, batch_size=1, optim=_PICTURE),
         # PacGAN's for rings and grids: 400 epochs of 100 000 points.
         "gan2d": Recipe(steps=400_000, batch_size=100, optim=Optim(rule="adam", learning_rate=1e-4, b1=0.8)),
         "voxgan": Recipe(

@@ -33,6 +33,7 @@ OPENERS = {
     "bach": "train.data.bach",
     "docs": "train.data.texts",
     "images": "train.data.images",
+    "pair": "train.data.pair",
     "pairs": "train.data.pairs",
     "idx": "train.data.idx",
     "npz": "train.data.npz",

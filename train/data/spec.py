@@ -23,6 +23,7 @@ FORMS = {
     "beats": "beats",
     "bounce": "bounce",
     "images": "images:DIR",
+    "pair": "pair:CONTENT,STYLE",
     "pairs": "pairs:A,B",
     "idx": "idx:DIR",
     "npz": "npz:FILE",
@@ -37,6 +38,9 @@ FORMS = {
     "video": "video:DIR",
     "tfds": "tfds:NAME",
 }
+
+DRAWN = frozenset({"pair"})
+"""Of those that name files, what is drawn where none are named."""
 
 
 @dataclass(frozen=True)
@@ -98,10 +102,10 @@ def parse(text: str) -> Spec:
     path, _, query = rest.rpartition("?") if "?" in rest else (rest, "", "")
     if query and "=" not in query:  # a question mark that belongs to the file's name
         path, query = rest, ""
-    wants_path = ":" in FORMS[kind]
-    if wants_path and not path:
+    takes_path = ":" in FORMS[kind]
+    if takes_path and not path and kind not in DRAWN:
         raise UserError(f"{text!r} names no data: write {FORMS[kind]}")
-    if not wants_path and path:
+    if not takes_path and path:
         raise UserError(f"{text}: {kind} takes no path; write {FORMS[kind]}")
     return Spec(text, kind, path, dict(parse_qsl(query, keep_blank_values=True)))
 

@@ -31,7 +31,8 @@ def max_pool(x: Array, window: int, *, stride: int = 2, ceil: bool = False) -> A
         for axis in (1, 2):
             beyond[axis] = (0, max(-(-(x.shape[axis] - window) // stride), 0) * stride + window - x.shape[axis])
     windows, strides = (1, window, window, 1), (1, stride, stride, 1)
-    return lax.reduce_window(x, jnp.array(-jnp.inf, x.dtype), lax.max, windows, strides, beyond)
+    lowest = np.array(-np.inf, x.dtype)  # of NumPy: with a traced one JAX finds no gradient
+    return lax.reduce_window(x, lowest, lax.max, windows, strides, beyond)
 
 
 def run(layers: Iterable[Layer], params: Any, x: Array, names: tuple[str, ...]) -> dict[str, Array]:

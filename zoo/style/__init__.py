@@ -1,0 +1,1 @@
+"""Style transfer: pictures whose content is one picture's and whose look another's."""
