@@ -33,7 +33,8 @@ SIZES = ("image_size", "channels", "latent_size", "width", "layers", "heads", "v
 
 BOUNDS: Mapping[str, Bound] = MappingProxyType(
     {
-        **dict.fromkeys(("steps", "batch_size", "save_every", "keep", "log_every", "sample_every"), COUNT),
+        "steps": NOT_NEGATIVE,
+        **dict.fromkeys(("batch_size", "save_every", "keep", "log_every", "sample_every"), COUNT),
         **dict.fromkeys(("accumulate", "dispatch", "population", "processes"), COUNT),
         **dict.fromkeys(("seed", "process"), NOT_NEGATIVE),
         "ema": SHARE,

@@ -144,6 +144,8 @@ class Run:
     def to_the_end(self, state: State, stop: Stop) -> Result:
         """Dispatches run ahead of the host by one: what is logged is always the interval before."""
         steps, sample_every = self.options.steps or 0, self.options.sample_every or self.options.save_every
+        if steps == self.step == 0:  # what was given to begin with is the run
+            self.save(state)
         while self.step < steps:
             if self.vote(stop.is_set()):
                 return self.stopped(state, stop)

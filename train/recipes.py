@@ -113,6 +113,7 @@ RECIPES: Mapping[str, Recipe] = MappingProxyType(
             optim=Optim(rule="adam", learning_rate=2e-4, b1=0.5, b2=0.999, schedule="linear", final=0.1),
         ),
         "neural-style": Recipe(steps=300, batch_size=1, optim=_PICTURE),
+        "fast-style": Recipe(steps=40_000, batch_size=4, optim=Optim(rule="adam", learning_rate=1e-3)),
         "texture": Recipe(steps=400, batch_size=1, optim=_PICTURE),
         # PacGAN's for rings and grids: 400 epochs of 100 000 points.
         "gan2d": Recipe(steps=400_000, batch_size=100, optim=Optim(rule="adam", learning_rate=1e-4, b1=0.8)),

@@ -31,7 +31,7 @@ def test_precision_and_averages():
     ("words", "says"),
     [
         (["--bogus", "1"], "--bogus"),
-        (["--steps", "0"], "--steps 0"),
+        (["--steps", "-1"], "--steps -1"),
         (["--model.layers", "2,3"], "only numbers with a decimal default"),
         (["--model.width", "10"], "--model.width 10 does not divide by --model.heads 4"),
         (["--parallel", "both"], "both"),

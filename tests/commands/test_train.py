@@ -119,7 +119,7 @@ WRONG = {
     "no name": (["--steps", "3"], "name comes first"),
     "unknown option": (["--stepz", "3"], "--stepz"),
     "unknown field": (["--model.widht", "3"], "--model.widht"),
-    "no steps": (["--steps", "0"], "--steps 0"),
+    "fewer steps than none": (["--steps", "-1"], "--steps -1"),
     "fewer steps": (["--steps", "-3"], "--steps"),
     "steps are no number": (["--steps", "many"], "--steps"),
     "no batch": (["--batch-size", "-1"], "--batch-size"),

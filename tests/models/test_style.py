@@ -4,8 +4,10 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from tiny import initialised, random_batch, tiny
+from tiny import initialised, jitted, random_batch, tiny
 
+import zoo
+from zoo.codecs.images import read_image
 from zoo.errors import UserError
 from zoo.features.filters import RandomFilters
 from zoo.style import look
@@ -126,11 +128,52 @@ def test_a_texture_is_seen_from_everywhere():
     assert model.sample(params, extra, jax.random.key(0), 1).shape == (1, 16, 16, 3)
 
 
+def published(file, params, **changes):
+    """The parameters of a network as fast-style-transfer's are published; some arrays otherwise."""
+    convs = sum(name.startswith("Conv_") for name in params)
+    kernels = [f"Conv_{i}" for i in range(convs - 1)] + ["ConvTranspose_0", "ConvTranspose_1", f"Conv_{convs - 1}"]
+    flat = []
+    for number, name in enumerate(kernels):
+        kernel, norm = np.asarray(params[name]["kernel"]), params[f"InstanceNorm_{number}"]
+        flat += [kernel.transpose(0, 1, 3, 2) if "Transpose" in name else kernel, norm["bias"], norm["scale"]]
+    arrays = {f"Variable_{i}" if i else "Variable": np.asarray(array) for i, array in enumerate(flat)}
+    np.savez(file, **{**arrays, **changes})
+
+
+def test_a_published_network_is_read(tmp_path):
+    model = tiny("fast-style")
+    params, _ = initialised(model)
+    shaken = jax.tree.map(lambda leaf: leaf + 0.1 * RNG.normal(size=leaf.shape).astype(np.float32), params["stylist"])
+    published(tmp_path / "own.npz", shaken)
+    read, _ = tiny("fast-style", weights=str(tmp_path / "own.npz")).init(jax.random.key(1))
+    for ours, theirs in zip(jax.tree.leaves(shaken), jax.tree.leaves(read["stylist"]), strict=True):
+        np.testing.assert_array_equal(ours, theirs)
+    published(tmp_path / "bad.npz", shaken, Variable=np.zeros((3, 3, 3, 2)))
+    published(tmp_path / "more.npz", shaken, Variable_99=np.zeros(1))
+    for name, why in {"bad": "Conv_0's kernel", "more": "not Variable to", "gone": "cannot read"}.items():
+        with pytest.raises(UserError, match=why):
+            tiny("fast-style", weights=str(tmp_path / f"{name}.npz")).init(jax.random.key(0))
+
+
+@pytest.mark.parametrize("name", ["wave", "scream"])
+def test_published_networks_give_their_reference_pictures(zoo_data, name):
+    """To one level of 255: the weights are stored in half precision."""
+    folder = zoo_data / "fast_style_transfer"
+    model = zoo.create("fast-style", weights=str(folder / f"{name}_f16.npz"), filters=1, octaves=1)
+    params, extra = model.init(jax.random.key(0))
+    picture = jnp.asarray(read_image(folder / "reference_input.png", channels=3)[None] / 127.5 - 1, jnp.float32)
+    made = jitted(model, "translate")(params, extra, picture, jax.random.key(0))
+    wanted = read_image(folder / f"{name}_reference_output.png", channels=3).astype(int)
+    assert np.abs(np.round((np.asarray(made[0]) + 1) * 127.5) - wanted).max() <= 1
+
+
 def test_what_is_too_small_is_told():
     with pytest.raises(UserError, match="16 or more a side"):
         tiny("neural-style", height=8)
     with pytest.raises(UserError, match="16 or more"):
         tiny("texture", size=4)
+    with pytest.raises(UserError, match="multiples of 4"):
+        tiny("fast-style", image_size=18)
     with pytest.raises(UserError, match="at least 1"):
         tiny("texture", levels=0)
     with pytest.raises(UserError, match=r"missing\.npz"):
