@@ -84,11 +84,13 @@ PIECES: Mapping[str, Piece] = {
     ),
     "cyclegan": _image("--data seasons?size=32 --model.image-size 32 --model.width 16 --steps 3000 --batch-size 4"),
     "animegan": _image("--data seasons?size=32 --model.image-size 32 --model.width 16 --model.first 300 --steps 3000"),
-    "neural-style": _image("--data pair?size=256&seed=3 --batch-size 1 --steps 500 --model.style 30"),
+    "neural-style": Piece(
+        train="--data pair?size=256&seed=3 --batch-size 1 --steps 500 --model.style 30", sample="-n 1"
+    ),
     "fast-style": _image(
         "--data seasons?size=64 --model.image-size 64 --model.width 16 --model.blocks 3 --steps 1500 --batch-size 4"
     ),
-    "texture": _image("--data pair?size=192&seed=3 --batch-size 1 --model.size 192 --steps 500"),
+    "texture": Piece(train="--data pair?size=192&seed=3 --batch-size 1 --model.size 192 --steps 500", sample="-n 1"),
     "gan2d": Piece(train="--data ring --steps 20000", sample="-n 2500"),
     "voxgan": Piece(train="--data solids?size=16 --model.width 16 --steps 3000 --ema 0.995", sample="-n 8"),
     "mocogan": Piece(

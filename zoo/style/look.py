@@ -11,16 +11,19 @@ import numpy as np
 from zoo.features import VGG, FeatureNetwork, SqueezeNet, load_features
 from zoo.features.filters import RandomFilters
 from zoo.gan.residual import halved
+from zoo.gan.translators import mirrored
 from zoo.losses import wide
 from zoo.model import Array
 from zoo.nn import compute_dtype
+from zoo.style.painting import softened
 
 # network -> (layers that tell a look, layers that tell what is shown). Of VGG those of Gatys et al. 2016, section 3.
 LAYERS: Mapping[type, tuple[tuple[str, ...], tuple[str, ...]]] = {
-    RandomFilters: (("filters3", "filters5", "filters7"), ("filters5",)),
+    RandomFilters: (("filters3", "filters5", "filters7", "colours"), ("filters5",)),
     SqueezeNet: (("conv1", "fire2", "fire3", "fire4", "fire6"), ("fire4",)),
     VGG: (("relu1_1", "relu2_1", "relu3_1", "relu4_1", "relu5_1"), ("relu4_2",)),
 }
+COLOURS = "colours"
 SIDES = (3, 5, 7)  # of random filters; larger ones are these at a smaller size of the picture
 SMALLEST = 16  # pixels a side that a picture is looked at
 TINY = 1e-8
@@ -42,13 +45,23 @@ class Look:
         [B, h, w, C]."""
         style, content = LAYERS[type(self.network)]
         names = tuple(name for name in self.network.names if name in style or name in content)
-        sizes = [self.network(params, images, names)]
+        sizes = [self._seen(params, images, names)]
         while len(sizes) < self.octaves and min(images.shape[1:3]) >= 2 * SMALLEST:
-            images = halved(_even(images))
-            sizes.append(self.network(params, images, names))
+            images = halved(softened(_even(images)))
+            sizes.append(self._seen(params, images, names))
         coarse = min(self.coarse, len(sizes) - 1)
         shows = [seen[name] for seen in sizes[coarse:] for name in content]
         return [seen[name] for seen in sizes for name in style], shows
+
+    def _seen(self, params: Any, images: Array, names: tuple[str, ...]) -> dict[str, Array]:
+        """Random filters see a picture mirrored at its borders, not grey around it, which their pictures would show;
+        and as they see no flat colour, the colours themselves are seen beside them."""
+        if not isinstance(self.network, RandomFilters):
+            return self.network(params, images, names)
+        edge = max(self.network.sides) // 2
+        inside = (slice(None), slice(edge, -edge), slice(edge, -edge))
+        seen = {name: x[inside] for name, x in self.network(params, mirrored(images, edge), names).items()}
+        return {**seen, COLOURS: images}
 
 
 def _even(images: Array) -> Array:

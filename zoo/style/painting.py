@@ -34,11 +34,15 @@ def painted(levels: Mapping[str, Array]) -> Array:
 def enlarged(x: Array, height: int, width: int) -> Array:
     """[H, W, C] -> [height, width, C], up to twice as large: pixels doubled, then their borders softened. Sums of
     shifted pictures, which keep their precision where products have less."""
-    x = jnp.repeat(jnp.repeat(x, 2, axis=0), 2, axis=1)[:height, :width]
-    for axis in (0, 1):
-        edges = [(1, 1) if axis == side else (0, 0) for side in range(3)]
-        wide, size = jnp.pad(x, edges, mode="edge"), x.shape[axis]
-        before, after = (jax.lax.slice_in_dim(wide, start, start + size, axis=axis) for start in (0, 2))
+    return softened(jnp.repeat(jnp.repeat(x, 2, axis=0), 2, axis=1)[None, :height, :width])[0]
+
+
+def softened(x: Array) -> Array:
+    """[B, H, W, C], each pixel mixed with its neighbours, two parts to one."""
+    for axis in (1, 2):
+        edges = [(1, 1) if axis == side else (0, 0) for side in range(4)]
+        wider, size = jnp.pad(x, edges, mode="edge"), x.shape[axis]
+        before, after = (jax.lax.slice_in_dim(wider, start, start + size, axis=axis) for start in (0, 2))
         x = x / 2 + (before + after) / 4
     return x
 
