@@ -14,6 +14,7 @@ from zoo.codecs import CodecError
 from zoo.errors import UserError
 
 FILMS, SUFFIXES = (".gif", ".mp4"), (".png", ".gif", ".mp4", ".svg")
+MOST = 4096  # pictures
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -155,9 +156,11 @@ def check(options: Options, path: Path) -> None:
     """UserError where a value is out of its range, or two options leave each other no room."""
     for option, least in (("n", 1), ("seed", 0), ("size", 8), ("film", 2), ("frames", 1), ("zoom", 0.1)):
         value = getattr(options, option)
+        flag = "-n" if option == "n" else f"--{option}"
         if value is not None and not value >= least:
-            flag = "-n" if option == "n" else f"--{option}"
             raise UserError(f"{flag} {value}: it must be at least {least}")
+        if option in ("n", "film") and value is not None and value > MOST:
+            raise UserError(f"{flag} {value}: it must be at most {MOST}")
     if options.seed >= 2**32:
         raise UserError(f"--seed {options.seed}: it must be below 2**32")
     if not 0.1 <= options.fps <= 1000:

@@ -116,7 +116,7 @@ def drafts(name: str, options: Options) -> tuple[list[Draft], int | None]:
     pair = [parameter.strip() for parameter in options.grid.split(",")]
     if len(pair) != 2 or pair[0] == pair[1]:
         raise UserError(f"--grid {options.grid}: name two parameters, A,B")
-    down, right = (steps(space_of(name, parameter, "grid"), options.n or ROWS) for parameter in pair)
+    down, right = (steps(space_of(name, parameter, "grid"), options.n) for parameter in pair)
     first = draft(name, options, 0)
     tables = [
         first._replace(parameters=told(first.parameters, {pair[0]: one, pair[1]: other}))
@@ -126,12 +126,11 @@ def drafts(name: str, options: Options) -> tuple[list[Draft], int | None]:
     return tables, len(right)
 
 
-def steps(space: Any, count: int) -> list[float]:
-    """``count`` values of a parameter in even steps, or as many as it may have."""
+def steps(space: Any, count: int | None) -> list[float]:
+    """Values of a parameter: ``count`` (ROWS) in even steps, or as many (all) of those that it may have."""
     if isinstance(space, Among):
-        values = list(dict.fromkeys(space.values))
-        return values[:count]
-    return np.linspace(space.low, space.high, count).tolist()
+        return list(dict.fromkeys(space.values))[:count]
+    return np.linspace(space.low, space.high, count or ROWS).tolist()
 
 
 # ---- Painting -------------------------------------------------------------------------------------------------------

@@ -17,7 +17,7 @@ from zoo.algorithmic.colour import over, ramp
 
 POINTS = 4096  # that hop at once
 SETTLING, LOOKS = 30, 24  # hops before anything is drawn; hops by which the picture is framed and exposed
-LEAST, A_PIXEL = 2**18, 48  # visits in all, and of each pixel
+LEAST, A_PIXEL = 2**18, 32  # visits in all, and of each pixel
 COARSE = 48  # cells of a side, for the exposure
 MARGIN = 1.16
 
@@ -58,7 +58,7 @@ def portrait(hop: Hop, key: Array, palette: Array, canvas: Canvas, *, ground: Ar
     memory, dark = colour / jnp.maximum(visits, 1), 1 - ground
     tone = mix(0.72 - 0.72 * memory * light, 0.25 + 0.5 * memory + 0.35 * light, dark)
     paper = ramp(palette, mix(0.98, 0.0, dark) + jnp.zeros_like(light))
-    return over(paper, ramp(palette, tone), light ** mix(0.8, 0.9, dark))
+    return over(paper, ramp(palette, tone), light ** mix(0.8, 1.1, dark))
 
 
 def _framed(hop: Hop, key: Array) -> tuple[Swarm, Frame]:

@@ -43,16 +43,15 @@ def simplex(x: Array, y: Array, table: Array) -> Array:
     return SCALE * total
 
 
-def fractal(x: Array, y: Array, table: Array, *, octaves: int, pixel: Array | float) -> Array:
-    """Octaves of noise, each twice as fine and half as high: about -1 to 1. What is finer than a pixel fades out.
+def fractal(x: Array, y: Array, table: Array, *, octaves: int) -> Array:
+    """Octaves of noise, each twice as fine and half as high: about -1 to 1.
 
     Mandelbrot & Van Ness 1968 (fractional Brownian motion); Perlin 1985, "An image synthesizer".
     """
 
     def octave(state: tuple, number: Array) -> tuple:
         x, y, total = state
-        share = 0.5**number * jnp.clip(2 - 2 ** (number + 1) * pixel, 0, 1)
-        total += share * simplex(x + 17 * number, y, table)
+        total += 0.5**number * simplex(x + 17 * number, y, table)
         x, y = rotated(2 * x, 2 * y, jnp.float32(TURN))
         return (x, y, total), None
 

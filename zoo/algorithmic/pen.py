@@ -71,7 +71,9 @@ def _drawn(lines: Lines, palette: Array, canvas: Canvas) -> Array:
 
         def look(nearest: tuple, run: tuple) -> tuple:
             touched, pieces = run
-            return jax.lax.cond(touched, _nearer, lambda nearest, *_: nearest, nearest, pieces, x, y), None
+            return jax.lax.cond(
+                touched, jax.checkpoint(_nearer), lambda nearest, *_: nearest, nearest, pieces, x, y
+            ), None
 
         nothing = jnp.full((TILE, TILE), FAR), jnp.zeros((TILE, TILE)), jnp.zeros((TILE, TILE))
         (gap, half, tone), _ = jax.lax.scan(look, nothing, (touches, runs))

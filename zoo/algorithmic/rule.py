@@ -16,7 +16,7 @@ from zoo.algorithmic.canvas import Among, Between, Canvas
 from zoo.algorithmic.colour import accent, over, ramp
 
 CELLS = 96
-RULES = (18, 22, 30, 45, 73, 75, 86, 89, 90, 105, 109, 122, 126, 129, 146, 150, 165, 182)
+RULES = (18, 22, 30, 45, 73, 75, 86, 89, 90, 105, 109, 110, 122, 126, 129, 146, 150, 165, 182)
 
 
 class Rule(NamedTuple):
