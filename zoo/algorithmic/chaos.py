@@ -19,7 +19,7 @@ POINTS = 4096  # that hop at once
 SETTLING, LOOKS = 30, 24  # hops before anything is drawn; hops by which the picture is framed and exposed
 LEAST, A_PIXEL = 2**18, 32  # visits in all, and of each pixel
 COARSE = 48  # cells of a side, for the exposure
-MARGIN = 1.16
+MARGIN = 1.2
 
 
 class Swarm(NamedTuple):
@@ -69,7 +69,7 @@ def _framed(hop: Hop, key: Array) -> tuple[Swarm, Frame]:
     swarm, _ = jax.lax.scan(lambda swarm, key: (hop(key, swarm), None), swarm, keys[:SETTLING])
     swarm, seen = jax.lax.scan(lambda swarm, key: (hop(key, swarm), swarm.place), swarm, keys[SETTLING:])
     seen = seen.reshape(-1, 2)
-    low, high = jnp.quantile(seen, jnp.array([0.01, 0.99]), axis=0)
+    low, high = jnp.quantile(seen, jnp.array([0.02, 0.98]), axis=0)
     centre, half = (low + high) / 2, MARGIN * jnp.max(high - low) / 2 + 1e-3
     cell = jnp.floor((seen - centre[None]) / half * COARSE / 2 + COARSE / 2).astype(jnp.int32)
     counts = jnp.zeros((COARSE, COARSE)).at[cell[:, 0], cell[:, 1]].add(1.0, mode="drop")

@@ -20,7 +20,7 @@ LAYERS, WIDTH, SAMPLES = 3, 12, 2
 class Cppn(NamedTuple):
     """What tells one network from another, but for its weights."""
 
-    zoom: Annotated[Array, Between(1.0, 2.0)]
+    zoom: Annotated[Array, Between(1.3, 2.4)]
     """Half the width of the canvas, in the network's eyes."""
     gain: Annotated[Array, Between(1.25, 1.65)]
     """Deviation of the weights: the higher, the more folds."""

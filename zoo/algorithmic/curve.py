@@ -26,6 +26,7 @@ SYSTEMS = {
     "quadratic koch": System("F+F+F+F", {"F": "F+F-F-FF+F+F-F"}, 2, 90),
     "pentaplexity": System("F++F++F++F++F", {"F": "F++F++F+++++F-F++F"}, 3, 36),
 }
+CLOSED, COPIES = ("koch", "quadratic koch"), (1.0, 0.55, 0.28)  # these have smaller ones within them
 PIECES = 16  # of each of the lines that a curve is cut into, which differ in colour
 
 
@@ -53,7 +54,7 @@ def _table() -> tuple[np.ndarray, np.ndarray]:
 
 
 def lines(curve: Curve, key: Array) -> Lines:
-    """The curve, from end to end in lines of PIECES pieces. Nothing in it is random."""
+    """The curve, from end to end in lines of PIECES pieces, and its copies. Nothing in it is random."""
     system = curve.system.astype(jnp.int32)
     turns, count = (jnp.asarray(x)[system] for x in _table())
     angle = jnp.radians(jnp.array([each.degrees for each in SYSTEMS.values()])[system])
@@ -67,7 +68,15 @@ def lines(curve: Curve, key: Array) -> Lines:
     share = jnp.clip(starts / count, 0, 1)
     light = curve.ground
     tone = mix(0.35 + 0.6 * share, 0.68 * share, light)
-    return Lines(points, tone, jnp.where(starts < count, curve.width * step, 0), light)
+    closed = jnp.array([name in CLOSED for name in SYSTEMS])[system]
+    copies = jnp.array(COPIES)[:, None]
+    width = jnp.where((starts < count)[None] & ((copies == 1) | closed), curve.width * step * copies**0.5, 0)
+    return Lines(
+        points=(copies[..., None, None] * points[None]).reshape(-1, PIECES + 1, 2),
+        tone=jnp.tile(tone, len(COPIES)),
+        width=width.reshape(-1),
+        ground=light,
+    )
 
 
 def paint(curve: Curve, palette: Array, canvas: Canvas, key: Array) -> Array:

@@ -17,7 +17,7 @@ from zoo.algorithmic.colour import accent, over, ramp
 
 CELLS, STEPS, RANGE = 128, 180, 3
 # n, and the threshold: with a lower one noise remains, with a higher one everything comes to rest.
-RINGS = ((8, 5), (10, 5), (7, 5), (6, 6), (7, 6), (8, 6), (10, 4))
+RINGS = ((8, 5), (10, 5), (6, 6), (7, 6), (8, 6))
 
 
 class Cyclic(NamedTuple):

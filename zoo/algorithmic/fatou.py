@@ -25,7 +25,7 @@ class Fatou(NamedTuple):
     """Where on the main cardioid of the Mandelbrot set c lies, radians."""
     beyond: Annotated[Array, Between(1.02, 1.1)]
     """How far out, 1 on the cardioid."""
-    depth: Annotated[Array, Between(0, 1.2)]
+    depth: Annotated[Array, Between(0, 0.7)]
     """How often the view is halved; at 0 it shows the whole set."""
     angle: Annotated[Array, Between(0, 2 * pi)]
     """How the canvas is turned, radians."""

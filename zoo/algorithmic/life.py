@@ -14,7 +14,7 @@ from jax import Array
 
 from zoo.algorithmic.board import squares
 from zoo.algorithmic.canvas import Among, Between, Canvas
-from zoo.algorithmic.colour import accent, over, ramp
+from zoo.algorithmic.colour import accent_on, over, ramp
 
 CELLS, STEPS = 64, 56
 # Born with, survives with so many neighbours.
@@ -73,4 +73,4 @@ def paint(life: Life, palette: Array, canvas: Canvas, key: Array) -> Array:
     living = 0.95 - 0.25 * fresh - light * (0.9 - 0.3 * fresh)
     traces = 0.12 + 0.6 * fresh + light * (0.76 - 0.9 * fresh)
     colours = ramp(palette, jnp.where(state > 0, living, jnp.where(never > 0, light, traces)))
-    return squares(over(colours, accent(palette), 1.0 * (state > 0) * (since < 2)), canvas)
+    return squares(over(colours, accent_on(palette, light), 1.0 * (state > 0) * (since < 2)), canvas)

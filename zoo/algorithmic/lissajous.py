@@ -13,8 +13,8 @@ from jax import Array
 from zoo.algorithmic.canvas import Among, Between, Canvas, mix, rotated
 from zoo.algorithmic.pen import ACCENT, Lines, drawn
 
-COPIES, PIECES = 9, 384
-RATIOS = ((2, 3), (3, 4), (4, 5), (5, 6), (3, 5), (4, 7), (5, 7), (2, 5))
+COPIES, PIECES = 9, 448
+RATIOS = ((3, 4), (4, 5), (5, 6), (3, 5), (4, 7), (5, 7), (5, 8), (3, 7))
 
 
 class Lissajous(NamedTuple):

@@ -17,8 +17,8 @@ from zoo.algorithmic.canvas import Among, Between, Canvas, mix
 from zoo.algorithmic.lsystem import fitted
 from zoo.algorithmic.pen import ACCENT, Lines, drawn
 
-STROKES, PIECES, SETTLING = 128, 32, 256
-SECONDS = (0.008, 0.1, 0.009, 0.02)  # of a step, by system
+STROKES, PIECES, SETTLING = 224, 32, 256
+SECONDS = (0.008, 0.1, 0.008, 0.02)  # of a step, by system
 
 
 class Orbit(NamedTuple):
@@ -30,7 +30,7 @@ class Orbit(NamedTuple):
     """From which side one looks, radians about the axis of z."""
     above: Annotated[Array, Between(-0.5, 0.5)]
     """From how high, radians."""
-    width: Annotated[Array, Between(0.006, 0.012)]
+    width: Annotated[Array, Between(0.006, 0.01)]
     """Of the line."""
     ground: Annotated[Array, Among((0, 1))]
     """0: dark paper, 1: light."""

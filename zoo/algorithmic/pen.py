@@ -12,12 +12,11 @@ import jax.numpy as jnp
 from jax import Array
 
 from zoo.algorithmic.canvas import Canvas, inside, supersampled
-from zoo.algorithmic.colour import accent, over, ramp
+from zoo.algorithmic.colour import accent_on, over, ramp
 
 RUN, TILE = 32, 32  # pieces that are looked at together; pixels of a tile's side
 SAMPLES = 2
 FAR = 1e3
-MIDDLE, UNSEEN = 0.6, 0.08
 ACCENT = 2.0  # the tone of a line that has the palette's accent
 
 
@@ -44,10 +43,8 @@ class _Pieces(NamedTuple):
 
 
 def inks(tone: Array, ground: Array, palette: Array) -> Array:
-    """The colours [3, ...] of tones [...]. An accent that could not be seen on the paper is a middle tone instead."""
-    paper, middle = ramp(palette, ground), ramp(palette, jnp.float32(MIDDLE))
-    hidden = jnp.sum((accent(palette) - paper) ** 2) < UNSEEN
-    return over(ramp(palette, tone), jnp.where(hidden, middle, accent(palette)), 1.0 * (tone > (1 + ACCENT) / 2))
+    """The colours [3, ...] of tones [...] on paper of the tone ``ground``."""
+    return over(ramp(palette, tone), accent_on(palette, ground), 1.0 * (tone > (1 + ACCENT) / 2))
 
 
 def drawn(lines: Lines, palette: Array, canvas: Canvas) -> Array:

@@ -19,7 +19,7 @@ from zoo.algorithmic.pen import ACCENT, Lines, drawn
 
 SYSTEMS = (
     System("F", {"F": "F[+F]F[-F]F"}, 4, 25.7),
-    System("X", {"X": "F[+X]F[-X]+X", "F": "FF"}, 5, 20),
+    System("FX", {"X": "F[+X]F[-X]+X"}, 6, 20),
     System("X", {"X": "F-[[X]+X]+F[+FX]-X", "F": "FF"}, 4, 22.5),
     System("X", {"X": "F[+X][-X]FX", "F": "FF"}, 5, 25.7),
     System("FX", {"X": "F[+FX][--FX]F[-FX]X"}, 4, 24),

@@ -13,7 +13,7 @@ from jax import Array
 
 from zoo.algorithmic.board import squares
 from zoo.algorithmic.canvas import Among, Between, Canvas
-from zoo.algorithmic.colour import accent, over, ramp
+from zoo.algorithmic.colour import accent_on, over, ramp
 
 CELLS = 96
 RULES = (18, 22, 30, 45, 73, 75, 86, 89, 90, 105, 109, 110, 122, 126, 129, 146, 150, 165, 182)
@@ -24,8 +24,8 @@ class Rule(NamedTuple):
 
     rule: Annotated[Array, Among(RULES)]
     """Its number."""
-    density: Annotated[Array, Between(-0.3, 0.3)]
-    """How many of the first row's cells live; 0 or less: the middle one only."""
+    density: Annotated[Array, Between(-0.6, 0.12)]
+    """How many of the first row's cells live beside the middle one; 0 or less: none."""
     ground: Annotated[Array, Among((0, 1))]
     """0: what is dead is dark, 1: light."""
 
@@ -45,8 +45,7 @@ def evolve(rule: Array, first: Array, steps: int) -> tuple[Array, Array]:
 
 def paint(rule: Rule, palette: Array, canvas: Canvas, key: Array) -> Array:
     """The automaton, sRGB [3, H, W]."""
-    middle = 1 * (jnp.arange(CELLS) == CELLS // 2)
-    first = jnp.where(rule.density > 0, jax.random.bernoulli(key, jnp.abs(rule.density), (CELLS,)), middle)
+    first = (jax.random.uniform(key, (CELLS,)) < rule.density) | (jnp.arange(CELLS) == CELLS // 2)
     states, numbers = evolve(rule.rule.astype(jnp.int32), first.astype(jnp.int32), CELLS)
     light = rule.ground
     count = (numbers & 1) + (numbers >> 1 & 1) + (numbers >> 2)
@@ -55,4 +54,4 @@ def paint(rule: Rule, palette: Array, canvas: Canvas, key: Array) -> Array:
     dead = 0.03 + 0.05 * count + light * (0.95 - 0.12 * count)
     colours = ramp(palette, jnp.where(states > 0, alive, dead))
     marked = 1.0 * ((states > 0) & ((numbers == 1) | (numbers == 4)))
-    return squares(over(colours, accent(palette), marked), canvas)
+    return squares(over(colours, accent_on(palette, light), marked), canvas)

@@ -19,13 +19,13 @@ OUTLINES, PIECES = 20, 256
 class Superformula(NamedTuple):
     """What tells one figure from another."""
 
-    petals: Annotated[Array, Among((3, 4, 5, 6, 7, 8, 9))]
+    petals: Annotated[Array, Among((4, 5, 6, 7, 8, 9))]
     """m."""
-    sharpness: Annotated[Array, Between(0.25, 0.7)]
+    sharpness: Annotated[Array, Between(0.35, 0.85)]
     """1 / n1 of the outermost: how deeply it is cut; the innermost is a circle."""
     roundness: Annotated[Array, Between(3, 7)]
     """n2 and n3: the larger, the narrower the petals."""
-    twist: Annotated[Array, Between(-1.2, 1.2)]
+    twist: Annotated[Array, Between(-1.3, 1.3)]
     """How far the innermost is turned against the outermost, radians."""
     angle: Annotated[Array, Between(0, 2 * pi)]
     """Where the outermost points, radians."""
