@@ -69,6 +69,7 @@ def test_sheets_tables_and_colours_of_one_s_own(capsys, tmp_path):
     assert abs(green).max() <= 1, "the ramp is grey and the accent red"
     first = painted("rule", draft("rule", Options(palette=own), 0), 16)
     np.testing.assert_array_equal(sheet[2:18, 2:18], first)
+    assert not np.array_equal(sheet[2:18, 2:18], sheet[2:18, 20:36])
     words = ["rule", "--grid", "ground,density", "-n", 3, "--size", 16, "--out", tmp_path / "t.png"]
     table, _ = read_png(drawn(capsys, *words))
     assert table.shape == (2 * 18 + 2, 3 * 18 + 2, 3)  # of a ground there are two
@@ -104,6 +105,8 @@ def test_lines_become_svg_in_the_same_colours(capsys, tmp_path):
     drawing = read_svg(path)
     assert len(drawing) == 9 and max(np.abs(stroke).max() for stroke in drawing) < 1
     assert next(root.iter("{http://www.w3.org/2000/svg}rect")).get("fill") == "#f6edd9"
+    plant = read_svg(drawn(capsys, "plant", "--out", tmp_path / "d.svg"))
+    assert plant[0][0][1] == max(stroke[:, 1].max() for stroke in plant) > 0.3, "its root is below"
     many = ElementTree.parse(drawn(capsys, *words, "-n", 3, "--out", tmp_path / "c.svg")).getroot()
     assert sum(element.tag.endswith("rect") for element in many.iter()) == 3
 
@@ -113,7 +116,7 @@ def test_lines_become_svg_in_the_same_colours(capsys, tmp_path):
     [
         ("mandelbrod", "no formula is called 'mandelbrod'; there are mandelbrot, fatou"),
         ("rule --set speed=3", "rule has no parameter 'speed'; it has rule: one of 18"),
-        ("rule --set density", "write it as density=NUMBER, -0.3 .. 0.3"),
+        ("rule --set density", "write it as density=NUMBER, -0.6 .. 0.12"),
         ("rule --set density=nan", "write it as density=NUMBER"),
         ("rule --set rule=3", "rule is one of 18"),
         ("rule --grid density", "name two parameters, A,B"),

@@ -96,9 +96,7 @@ def test_every_formula_paints(name):
     assert np.abs(many[0] - many[1]).mean() > 0.03, "two seeds gave one picture"
 
 
-@pytest.mark.parametrize(
-    "name", one_of_each("mandelbrot", "ifs", "plant", "warp", "reaction", "voronoi", "cppn", "rule")
-)
+@pytest.mark.parametrize("name", one_of_each("mandelbrot", "ifs", "plant", "reaction", "voronoi", "rule"))
 def test_alone_and_twice_as_large_the_picture_is_the_same(name):
     large = np.asarray(jax.jit(partial(paint, name, size=2 * SIZE))(KEYS[0]))
     pooled = large.reshape(3, SIZE, 2, SIZE, 2).mean((2, 4))
@@ -106,7 +104,7 @@ def test_alone_and_twice_as_large_the_picture_is_the_same(name):
     assert np.abs(pooled - pictures(name)[0]).mean() < (0.065 if detailed else 0.03)
 
 
-@pytest.mark.parametrize("name", one_of_each("mandelbrot", "lissajous", "warp", "voronoi", "cppn"))
+@pytest.mark.parametrize("name", one_of_each("mandelbrot", "curve", "voronoi"))
 def test_gradients_are_finite_and_reach_what_they_should(name):
     formula, (parameters, own) = FORMULAS[name], drawn_by(name, KEYS[1])
     weights = jax.random.normal(jax.random.key(0), (3, 9, 9))
@@ -139,8 +137,8 @@ def test_parameters_lie_where_they_should():
             ends = (space.values[0], space.values[-1]) if isinstance(space, Among) else (space.low, space.high)
             for value, end in zip((getattr(low, each), getattr(high, each)), ends, strict=True):
                 np.testing.assert_allclose(value, end, atol=1e-5, err_msg=f"{name}.{each}")
-    middle = scaled(jnp.array([0.5, 0.5, 0.5]), rule.Rule)
-    assert middle.rule == rule.RULES[len(rule.RULES) // 2]
+    last_but_one = scaled(jnp.full(3, 1 - 1.5 / len(rule.RULES)), rule.Rule)
+    assert last_but_one.rule == rule.RULES[-2]
 
 
 # ---- What they are made of ------------------------------------------------------------------------------------------
@@ -196,6 +194,25 @@ def test_a_pen_draws_as_much_ink_as_a_line_has():
     assert pen.inks(jnp.array([pen.ACCENT]), jnp.float32(1), unseen)[2, 0] < 0.8
 
 
+def test_no_tile_misses_a_line(monkeypatch):
+    random = np.random.default_rng(0)
+    points = random.uniform(-0.9, 0.9, (12, 1, 2)) + random.uniform(-0.2, 0.2, (12, 3, 2))
+    lines = pen.Lines(points, np.linspace(0, 1, 12), np.full(12, 0.03), np.float32(1))
+    monkeypatch.setattr(pen, "RUN", 2)
+    pictures = []
+    for tile in (6, 16):
+        monkeypatch.setattr(pen, "TILE", tile)
+        pictures.append(jax.jit(lambda: pen._drawn(lines, COLOURS, square(16)))())
+    np.testing.assert_allclose(*pictures, atol=1e-5)
+
+
+def test_a_pen_has_a_slope_even_on_its_line():
+    canvas, tones = Canvas(jnp.zeros((1, 1)), jnp.zeros((1, 1)), 0.1), (jnp.zeros(1), jnp.full(1, 0.05), jnp.float32(1))
+    ink = lambda points: pen._drawn(pen.Lines(points, *tones), COLOURS, canvas).sum()
+    through_the_pixel = jnp.array([[[-0.5, 0.0], [0.5, 0.0]]])
+    assert jnp.isfinite(jax.jit(jax.grad(ink))(through_the_pixel)).all()
+
+
 # ---- Fractals and attractors ----------------------------------------------------------------------------------------
 
 
@@ -212,10 +229,10 @@ def test_points_known_to_be_in_the_mandelbrot_set_and_beyond():
 
 
 def test_the_julia_set_of_zero_is_the_unit_circle():
-    z = jnp.array([0.99, 1.001, 1.01, 3.0, 9.0])
+    z = jnp.array([0.99, 1.001, 1.01, 3.0, 7.0])
     found = escape.orbits((z, 0 * z), (jnp.float32(0), jnp.float32(0)), steps=60, moving=False)
     np.testing.assert_allclose(found.distance[:3], [0, 0.001, 0.01], atol=1e-4)
-    assert found.count[3] - found.count[4] == pytest.approx(1, abs=1e-4)  # 9 is 3 after one step
+    np.testing.assert_allclose(found.count[3:], np.log2(np.log(escape.RADIUS) / np.log([3, 7])), atol=1e-4)
 
 
 def test_newton_finds_the_roots_of_unity():
@@ -245,7 +262,7 @@ def test_sierpinski_s_triangle_comes_from_its_maps():
     picture = jax.jit(lambda: ifs.paint(three, COLOURS, square(32), jax.random.key(0)))()
     drawn = jnp.abs(picture - COLOURS[0][:, None, None]).sum(0) > 0.05
     assert not drawn[17:22, 15:17].any() and drawn[3:6, 14:18].any() and drawn[26, 3:6].any()  # the hole, two corners
-    assert 0.15 < drawn.mean() < 0.45
+    assert 0.15 < drawn.mean() < 0.45 and (drawn != drawn[:, ::-1]).mean() < 0.1
 
 
 def test_variations_of_a_flame_are_those_of_their_names():
@@ -261,6 +278,7 @@ def test_variations_of_a_flame_are_those_of_their_names():
     assert jnp.abs(bubble).max() <= 1.001
 
 
+@pytest.mark.slow
 def test_a_flame_is_the_same_after_its_turn():
     parameters, own = drawn_by("flame", KEYS[0])
     picture = jax.jit(lambda p: flame.paint(p, COLOURS, square(24), own))(parameters._replace(symmetry=jnp.float32(4)))
@@ -383,7 +401,7 @@ def test_a_state_is_eaten_by_the_next_and_by_no_other():
 
 def test_a_reaction_stays_between_nothing_and_all():
     dish = scaled(jnp.full(dimension(reaction.Reaction), 0.4), reaction.Reaction)
-    u, v = jax.jit(partial(reaction.react, steps=600))(dish, KEYS[0])
+    u, v = jax.jit(partial(reaction.react, steps=300))(dish, KEYS[0])
     for each in (u, v):
         assert each.min() >= 0 and each.max() <= 1 and each.std() > 0.02
     assert abs(u.mean() + v.mean() - 1) > 0.1  # what reacts is drained, and fed anew
