@@ -37,7 +37,8 @@ class Options:
     zoom: float | None = None
     """A film that goes in: so many times the view is halved. For formulas with a depth, which --set may begin with."""
     film: int | None = None
-    """A film that walks through so many pictures and back to the first (default where --out is a film: 4)."""
+    """A film that walks through so many pictures and back to the first (default where --out is a film: 4, or of
+    formulas with a depth a zoom by 6)."""
     frames: int | None = None
     """Films: frames in all (default: 1.25 seconds from each picture to the next, 1 for each halving)."""
     fps: float = 24.0
@@ -55,7 +56,7 @@ class Options:
         return {name: value for name in names if (value := getattr(self, name)) != defaults[name]}
 
 
-def main(argv: "list[str] | None" = None) -> int:
+def main(argv: list[str] | None = None) -> int:
     """Runs the command; returns its exit code."""
     try:
         name, options = parse(sys.argv[1:] if argv is None else argv)
@@ -68,7 +69,7 @@ def main(argv: "list[str] | None" = None) -> int:
         return 130
 
 
-def parse(argv: "list[str]") -> tuple[str | None, Options]:
+def parse(argv: list[str]) -> tuple[str | None, Options]:
     """(the formula, the options). Needs no jax; ``--help`` ends the process."""
     from dataclasses import field, fields, make_dataclass
     from typing import Annotated

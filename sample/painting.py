@@ -13,7 +13,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax import Array
 
-from sample.draw import Options, described
+from sample.draw import MOST, Options, described
 from zoo.algorithmic.canvas import Among, Canvas, dimension, mix, ranges, scaled, square
 from zoo.algorithmic.colour import PALETTES, SHADES, palette, ramp
 from zoo.algorithmic.formulas import FORMULAS, Formula
@@ -117,6 +117,8 @@ def drafts(name: str, options: Options) -> tuple[list[Draft], int | None]:
     if len(pair) != 2 or pair[0] == pair[1]:
         raise UserError(f"--grid {options.grid}: name two parameters, A,B")
     down, right = (steps(space_of(name, parameter, "grid"), options.n) for parameter in pair)
+    if len(down) * len(right) > MOST:
+        raise UserError(f"--grid with -n {options.n}: a table of more than {MOST} pictures; choose a smaller -n")
     first = draft(name, options, 0)
     tables = [
         first._replace(parameters=told(first.parameters, {pair[0]: one, pair[1]: other}))

@@ -120,6 +120,7 @@ def test_lines_become_svg_in_the_same_colours(capsys, tmp_path):
         ("rule --set density=nan", "write it as density=NUMBER"),
         ("rule --set rule=3", "rule is one of 18"),
         ("rule --grid density", "name two parameters, A,B"),
+        ("voronoi --grid gap,rings -n 99", "a table of more than 4096 pictures"),
         ("rule --grid density,size", "rule has no parameter 'size'"),
         ("rule --palette rainbow", "give one of great wave"),
         ("rule --palette 000000,ffffff", "six colours"),

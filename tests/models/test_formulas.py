@@ -55,10 +55,10 @@ def one_of_each(*names: str) -> list:
 def small():
     """Fewer steps, lines and visits: what every formula promises holds with any number of them."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setitem(reaction.react.__kwdefaults__, "steps", 400)
+        patch.setitem(reaction.react.__kwdefaults__, "steps", 250)
         for module, name, value in (
-            (cyclic, "STEPS", 30), (chaos, "LEAST", 2**16), (chaos, "LOOKS", 8), (streams, "SIDE", 7),
-            (orbit, "STROKES", 32), (superformula, "PIECES", 96), (lissajous, "COPIES", 5), (truchet, "PIECES", 4),
+            (cyclic, "STEPS", 30), (chaos, "LEAST", 2**15), (chaos, "LOOKS", 8), (streams, "SIDE", 7),
+            (orbit, "STROKES", 32), (superformula, "PIECES", 64), (lissajous, "COPIES", 5), (truchet, "PIECES", 4),
             (pen, "TILE", SIZE),
         ):  # fmt: skip
             patch.setattr(module, name, value)

@@ -1,8 +1,8 @@
 """The canvas that every formula paints on: coordinates, soft edges, and how a unit cube becomes parameters.
 
 A formula never sees pixels, only points of the square [-1, 1]^2 and the width of a pixel there. With that width it
-softens its edges analytically: the same parameters give the same picture at 32 and at 512 pixels, and nothing is
-supersampled.
+softens its edges analytically, or it says how many samples of a pixel it takes: the same parameters give the same
+picture at 32 and at 512 pixels.
 """
 
 from collections.abc import Callable

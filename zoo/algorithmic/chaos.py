@@ -61,6 +61,11 @@ def portrait(hop: Hop, key: Array, palette: Array, canvas: Canvas, *, ground: Ar
     return over(paper, ramp(palette, tone), light ** mix(0.8, 1.1, dark))
 
 
+def chosen(table: Array, which: Array) -> Array:
+    """The rows [P, D] of a small table that points [P] choose: as a product, which is ten times as fast as a gather."""
+    return jnp.matmul(jax.nn.one_hot(which, len(table)), table, precision="highest")
+
+
 def _framed(hop: Hop, key: Array) -> tuple[Swarm, Frame]:
     """The swarm on its attractor, and the frame: from a few hops, the same for every canvas."""
     start = jax.random.uniform(key, (POINTS, 2), minval=-1.0, maxval=1.0)

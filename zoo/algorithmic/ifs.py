@@ -13,7 +13,7 @@ import jax.numpy as jnp
 from jax import Array
 
 from zoo.algorithmic.canvas import Among, Between, Canvas
-from zoo.algorithmic.chaos import POINTS, Swarm, portrait
+from zoo.algorithmic.chaos import POINTS, Swarm, chosen, portrait
 
 MOST = 8
 
@@ -46,7 +46,7 @@ def maps(ifs: Ifs) -> tuple[Array, Array, Array]:
     cosine, sine = ratio * jnp.cos(turn), ratio * jnp.sin(turn)
     linear = jnp.stack([jnp.stack([cosine, -sine], axis=1), jnp.stack([sine, cosine], axis=1)], axis=1)
     often = jnp.where(number < count, 1.0, jnp.where(central & (ifs.core > 0), 1.0, 0.0))
-    return linear, corner - jnp.einsum("kij,kj->ki", linear, corner), often
+    return linear, corner - jnp.einsum("kij,kj->ki", linear, corner, precision="highest"), often
 
 
 def touching(corners: Array) -> Array:
@@ -65,8 +65,7 @@ def paint(ifs: Ifs, palette: Array, canvas: Canvas, key: Array) -> Array:
     def hop(key: Array, swarm: Swarm) -> Swarm:
         number = jax.random.uniform(key, (POINTS,)) * often.sum()
         which = jnp.searchsorted(jnp.cumsum(often), number, side="right")
-        own = jax.nn.one_hot(which, MOST) @ table  # a gather would take ten times as long
-        (a, b, c, d, right, up, memory), (x, y) = own.T, swarm.place.T
+        (a, b, c, d, right, up, memory), (x, y) = chosen(table, which).T, swarm.place.T
         return Swarm(jnp.stack([a * x + b * y + right, c * x + d * y + up], axis=1), (swarm.colour + memory) / 2)
 
     return portrait(hop, key, palette, canvas, ground=ifs.ground)

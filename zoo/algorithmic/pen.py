@@ -14,7 +14,7 @@ from jax import Array
 from zoo.algorithmic.canvas import Canvas, inside, supersampled
 from zoo.algorithmic.colour import accent_on, over, ramp
 
-RUN, TILE = 32, 32  # pieces that are looked at together; pixels of a tile's side
+RUN, TILE = 8, 64  # pieces that are looked at together; pixels of a tile's side. Runs of 32 take ten times as long
 SAMPLES = 2
 FAR = 1e3
 ACCENT = 2.0  # the tone of a line that has the palette's accent
