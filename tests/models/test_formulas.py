@@ -107,10 +107,10 @@ def test_alone_and_twice_as_large_the_picture_is_the_same(name):
 @pytest.mark.parametrize("name", one_of_each("mandelbrot", "curve", "voronoi"))
 def test_gradients_are_finite_and_reach_what_they_should(name):
     formula, (parameters, own) = FORMULAS[name], drawn_by(name, KEYS[1])
-    weights = jax.random.normal(jax.random.key(0), (3, 9, 9))
+    weights = jax.random.normal(jax.random.key(0), (3, SIZE, SIZE))
 
     def loss(smooth, colours):
-        return jnp.sum(weights * formula.paint(smooth or parameters, colours, square(9), own))
+        return jnp.sum(weights * formula.paint(smooth or parameters, colours, square(SIZE), own))
 
     by_parameters, by_colours = jax.jit(jax.grad(loss, (0, 1)))(parameters if formula.smooth else None, COLOURS)
     assert jnp.isfinite(by_colours).all() and jnp.abs(by_colours).max() > 1e-2
