@@ -12,6 +12,7 @@ import numpy as np
 from jax import Array
 
 SHADES = 9
+UNSEEN = 0.08  # squared distance of an accent from its paper
 
 # Five colours each, from dark to light, then the accent.
 PALETTES: dict[str, tuple[str, str, str, str, str, str]] = {
@@ -76,6 +77,12 @@ def ramp(palette: Array, tone: Array) -> Array:
 def accent(palette: Array) -> Array:
     """The colour [3] that contrasts with the ramp."""
     return palette[SHADES]
+
+
+def accent_on(palette: Array, paper: Array) -> Array:
+    """The accent [3] on paper of a tone []; where it would hardly be seen there, a middle shade instead."""
+    hidden = jnp.sum((accent(palette) - ramp(palette, paper)) ** 2) < UNSEEN
+    return jnp.where(hidden, ramp(palette, jnp.float32(0.6)), accent(palette))
 
 
 def lit(colour: Array, light: Array) -> Array:

@@ -7,7 +7,7 @@ import json
 import math
 import re
 from collections.abc import Iterator, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 from xml.etree import ElementTree
 from xml.sax.saxutils import escape
 
@@ -54,6 +54,39 @@ def write_svg(
         f'<g {ink} stroke-linecap="round" stroke-linejoin="round">\n{paths}\n</g>\n</svg>\n'
     )
     write_bytes(path, text.encode())
+
+
+class Ink(NamedTuple):
+    """Strokes of one colour, 0xrrggbb, and one width."""
+
+    colour: int
+    width: float
+    strokes: Drawing
+
+
+def write_sheet(
+    sheets: Sequence[tuple[int, Sequence[Ink]]], path: Path, *, meta: dict[str, Any], columns: int | None = None
+) -> None:
+    """Coloured drawings on papers of their own (0xrrggbb), each a square from -1 to 1 with y downwards, in rows of
+    ``columns`` (None: about square). What lies outside its paper is cut off. CodecError where it cannot be written."""
+    columns, step = columns or math.ceil(math.sqrt(len(sheets))), 2.04
+    width, height = step * min(columns, len(sheets)) - 0.04, step * math.ceil(len(sheets) / columns) - 0.04
+    parts = [
+        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width:.6g} {height:.6g}">',
+        f"<metadata>{escape(json.dumps({META_KEY: meta}))}</metadata>",
+    ]
+    for at, (paper, inks) in enumerate(sheets):
+        row, column = divmod(at, columns)
+        parts.append(
+            f'<svg x="{step * column:.6g}" y="{step * row:.6g}" width="2" height="2" viewBox="-1 -1 2 2">\n'
+            f'<rect x="-1" y="-1" width="100%" height="100%" fill="#{paper:06x}"/>\n'
+            '<g fill="none" stroke-linecap="round" stroke-linejoin="round">'
+        )
+        for ink in inks:
+            rounded = tuple(np.round(stroke, 4) for stroke in ink.strokes)
+            parts.append(f'<path stroke="#{ink.colour:06x}" stroke-width="{ink.width:.4g}" d="{path_of(rounded)}"/>')
+        parts.append("</g>\n</svg>")
+    write_bytes(path, "\n".join([*parts, "</svg>\n"]).encode())
 
 
 def path_of(drawing: Drawing) -> str:

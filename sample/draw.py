@@ -1,0 +1,178 @@
+"""``python -m sample.draw FORMULA`` and ``zoo-draw FORMULA``: pictures from formulas, without a run.
+
+Imports nothing heavy until something is drawn: ``--help`` answers at once.
+"""
+
+import dataclasses
+import re
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from zoo.codecs import CodecError
+from zoo.errors import UserError
+
+FILMS, SUFFIXES = (".gif", ".mp4"), (".png", ".gif", ".mp4", ".svg")
+MOST = 4096  # pictures
+
+
+@dataclass(frozen=True, kw_only=True)
+class Options:
+    """Everything ``zoo-draw`` may be told about a picture."""
+
+    n: int | None = None
+    """How many pictures: more than one make a sheet (default: 1; with --grid rows and columns, 5)."""
+    seed: int = 0
+    """Of all that is random: the same seed gives the same file."""
+    size: int | None = None
+    """Pixels of a picture's side (default: 512, on a sheet or in a film 256, in a table 128)."""
+    palette: str | None = None
+    """A palette by name, or five colours from dark to light and an accent: 1d1140,6a1b66,c73b63,f58a5f,ffd9a0,fff1d6
+    (default: drawn at random)."""
+    set: str | None = None
+    """Parameters that are not left to chance: depth=2,angle=0. Of a parameter with several numbers all are set."""
+    grid: str | None = None
+    """Two parameters, A,B: a table in which A changes from row to row and B from column to column."""
+    zoom: float | None = None
+    """A film that goes in: so many times the view is halved. For formulas with a depth, which --set may begin with."""
+    film: int | None = None
+    """A film that walks through so many pictures and back to the first (default where --out is a film: 4, or of
+    formulas with a depth a zoom by 6)."""
+    frames: int | None = None
+    """Films: frames in all (default: 1.25 seconds from each picture to the next, 1 for each halving)."""
+    fps: float = 24.0
+    """Films: frames a second."""
+    out: str | None = None
+    """A file, whose suffix says what to write: .png, .gif or .mp4, and .svg for formulas made of lines (default:
+    FORMULA_seedS and .png or .gif, here)."""
+    list: bool = False
+    """Tell which formulas there are; with FORMULA, which parameters it has."""
+
+    def told(self) -> dict[str, Any]:
+        """What differs from the defaults, for the file's metadata, which holds the seed already."""
+        names = [field.name for field in dataclasses.fields(self) if field.name not in ("out", "seed", "list")]
+        defaults = vars(Options())
+        return {name: value for name in names if (value := getattr(self, name)) != defaults[name]}
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Runs the command; returns its exit code."""
+    try:
+        name, options = parse(sys.argv[1:] if argv is None else argv)
+        print(listed(name) if name is None or options.list else draw(name, options))
+        return 0
+    except (UserError, CodecError) as error:
+        print(f"zoo-draw: {error}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        return 130
+
+
+def parse(argv: list[str]) -> tuple[str | None, Options]:
+    """(the formula, the options). Needs no jax; ``--help`` ends the process."""
+    from dataclasses import field, fields, make_dataclass
+    from typing import Annotated
+
+    import tyro
+
+    from train.cli import parse_words
+
+    said = "What to draw; without it, all formulas are listed."
+    formula = Annotated[str | None, tyro.conf.Positional, tyro.conf.arg(metavar="FORMULA", help=said)]
+    help_n = "How many pictures: more than one make a sheet (default: 1; with --grid rows and columns, 5)."
+    count = Annotated[int | None, tyro.conf.arg(aliases=["-n"], help=help_n)]
+    listing = Annotated[bool, tyro.conf.FlagCreatePairsOff]
+    extra: list[tuple[str, Any, Any]] = [
+        ("formula", formula, field(default=None)),
+        ("n", count, field(default=None)),
+        ("list", listing, field(default=False)),
+    ]
+    command = make_dataclass("Command", extra, bases=(Options,), frozen=True, kw_only=True)
+    command.__doc__ = "Draws pictures from formulas. The same command writes the same file."
+    given = parse_words(command, command(), argv, prog="zoo-draw")
+    return given.formula, Options(**{f.name: getattr(given, f.name) for f in fields(Options)})
+
+
+def listed(name: str | None) -> str:
+    """All formulas with a line each, or the parameters of one."""
+    from sample.painting import formula_of
+    from zoo.algorithmic.canvas import ranges
+    from zoo.algorithmic.colour import PALETTES
+    from zoo.algorithmic.formulas import FORMULAS
+
+    if name is not None:
+        parameters = ranges(formula_of(name).parameters)
+        width = max(map(len, parameters))
+        return "\n".join(f"{each:{width}}  {described(space)}" for each, space in parameters.items())
+    width = max(map(len, FORMULAS))
+    lines = [f"{each:{width}}  {formula.says}" for each, formula in FORMULAS.items()]
+    return "\n".join([*lines, "", f"palettes: {', '.join(PALETTES)}"])
+
+
+def described(space: Any) -> str:
+    """A range in words."""
+    from zoo.algorithmic.canvas import Among
+
+    if isinstance(space, Among):
+        return "one of " + " ".join(f"{value:g}" for value in dict.fromkeys(space.values))
+    return f"{space.low:.3g} .. {space.high:.3g}" + (f", {space.count} numbers" if space.count else "")
+
+
+def draw(name: str, options: Options) -> Path:
+    """Draws what the options say, and returns the file."""
+    path = target(name, options)
+    check(options, path)
+    from sample.painting import made_by, write_film, write_lines, write_picture
+    from train.__main__ import compilation_cache
+
+    compilation_cache()
+    meta = made_by(name, options)
+    write = write_lines if path.suffix == ".svg" else write_film if path.suffix in FILMS else write_picture
+    write(name, options, path, meta)
+    return path
+
+
+def target(name: str, options: Options) -> Path:
+    """Where the file goes; its suffix is one of SUFFIXES."""
+    moves = options.zoom is not None or options.film is not None
+    stem = f"{re.sub(r'[^a-z]', '', name)}_seed{options.seed}"
+    if options.out is None:
+        return Path(f"{stem}.gif" if moves else f"{stem}.png")
+    path = Path(options.out).expanduser()
+    if path.is_dir():
+        path = path / f"{stem}{'.gif' if moves else '.png'}"
+    if path.suffix not in SUFFIXES:
+        raise UserError(f"--out {options.out}: a picture can be written as {', '.join(SUFFIXES)}")
+    if moves and path.suffix not in FILMS:
+        raise UserError(f"--out {options.out}: a film can be written as {', '.join(FILMS)}")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise UserError(f"cannot make the folder {path.parent}: {error.strerror}; choose another --out") from error
+    return path
+
+
+def check(options: Options, path: Path) -> None:
+    """UserError where a value is out of its range, or two options leave each other no room."""
+    for option, least in (("n", 1), ("seed", 0), ("size", 8), ("film", 2), ("frames", 1), ("zoom", 0.1)):
+        value = getattr(options, option)
+        flag = "-n" if option == "n" else f"--{option}"
+        if value is not None and not value >= least:
+            raise UserError(f"{flag} {value}: it must be at least {least}")
+        if option in ("n", "film") and value is not None and value > MOST:
+            raise UserError(f"{flag} {value}: it must be at most {MOST}")
+    if options.seed >= 2**32:
+        raise UserError(f"--seed {options.seed}: it must be below 2**32")
+    if not 0.1 <= options.fps <= 1000:
+        raise UserError(f"--fps {options.fps:g}: it must be in 0.1 .. 1000")
+    if options.zoom is not None and options.film is not None:
+        raise UserError("--zoom and --film are films of two kinds: leave one out")
+    if path.suffix in FILMS and (options.grid is not None or options.n is not None):
+        raise UserError("a film shows one picture at a time: leave out --grid and -n, or let --out be a .png")
+    if options.frames is not None and path.suffix not in FILMS:
+        raise UserError("--frames is for films: add --film N, --zoom N, or --out FILE.gif")
+
+
+if __name__ == "__main__":
+    sys.exit(main())
