@@ -14,7 +14,7 @@ from zoo.errors import UserError
 
 SIZE = 256
 LEAST = 16
-DRAWN = ("ridges", "glass")  # families of the content and of the style, where no files are named
+DRAWN = "ridges", "streams"  # formulas of the content and of the style, where no files are named
 
 
 def open_pair(spec: Spec, split: str, *, image_size: int | None, length: int | None) -> Source:
@@ -95,12 +95,24 @@ def cropped(picture: np.ndarray, shape: tuple[int, int]) -> np.ndarray:
 def drawn(seed: int, sizes: tuple[int, int]) -> list[np.ndarray]:
     """A content and a style of formulas."""
     import jax
+    import jax.numpy as jnp
 
-    from zoo.algorithmic.art import draw
+    from zoo.algorithmic.canvas import dimension, scaled, square
+    from zoo.algorithmic.colour import PALETTES, palette
+    from zoo.algorithmic.formulas import FORMULAS
 
-    keys = jax.random.split(jax.random.key(seed))
-    made = [draw(key, size, (family,)) for key, size, family in zip(keys, sizes, DRAWN, strict=True)]
-    return [np.round((np.asarray(picture) + 1) * 127.5).astype(np.uint8) for picture in made]
+    def paint(key: jax.Array, colours: jax.Array, name: str, size: int) -> jax.Array:
+        formula, (where, own) = FORMULAS[name], jax.random.split(key)
+        parameters = scaled(jax.random.uniform(where, (dimension(formula.parameters),)), formula.parameters)
+        return jnp.moveaxis(formula.paint(parameters, colours, square(size), own), 0, -1)
+
+    made = []
+    names = np.random.default_rng(seed).permutation(list(PALETTES))
+    for number, (name, size) in enumerate(zip(DRAWN, sizes, strict=True)):
+        key, colours = jax.random.key(2 * seed + number), jnp.asarray(palette(PALETTES[names[number]]))
+        picture = jax.jit(paint, static_argnums=(2, 3))(key, colours, name, size)
+        made.append(np.round(255 * np.clip(picture, 0, 1)).astype(np.uint8))
+    return made
 
 
 def guide_of(spec: Spec, shape: tuple[int, int], styles: int) -> np.ndarray:
