@@ -8,7 +8,7 @@ from pathlib import Path
 
 from benchmarks.machine import Busy
 from benchmarks.quality import ROWS, run_row
-from benchmarks.readme import write_all
+from benchmarks.readme import write_all, write_sizes
 from benchmarks.results import RESULTS
 from train.pages import restart_with_large_pages
 from zoo.codecs import CodecError
@@ -91,7 +91,7 @@ def parser() -> argparse.ArgumentParser:
     )
     aot.add_argument("--out", default=RESULTS / "aot", type=Path, metavar="DIR")
     readme = commands.add_parser("readme", help="write the READMEs' tables and the plot from the results")
-    readme.set_defaults(run=lambda _: write_all())
+    readme.set_defaults(run=lambda _: run_readme())
     return top
 
 
@@ -185,6 +185,11 @@ def run_doctor(arguments: argparse.Namespace) -> None:
     if not arguments.words:
         raise UserError("doctor wants to know which run: a model's name and the options of zoo-train")
     print(examine(arguments.words))
+
+
+def run_readme() -> None:
+    write_sizes()
+    write_all()
 
 
 def run_aot(arguments: argparse.Namespace) -> None:

@@ -7,7 +7,7 @@ from typing import Any
 from benchmarks.plan import pods_summary, pods_table, scaling_table
 from benchmarks.plot import grouped, natural, plot
 from benchmarks.results import RESULTS, read_lines, show
-from zoo.catalog import CATALOG, describe
+from zoo.catalog import CATALOG, SIZES, count, describe
 
 ROOT = Path(__file__).parents[1]
 COLUMNS, WIDE, LINES = 4, 200, 8  # of the gallery: pictures in a row, pixels of each, lines of a text
@@ -196,6 +196,11 @@ def fill(text: str, name: str, body: str) -> str:
     if not found:
         raise ValueError(f"the README has no place for {name!r}")
     return f"{before}{begin}\n{body}\n{end}{after}"
+
+
+def write_sizes() -> None:
+    """How large models are, which the tables and ``python -m zoo`` tell."""
+    SIZES.write_text(json.dumps({name: count(name) for name in CATALOG}, indent=2) + "\n")
 
 
 def write_all(root: Path = ROOT) -> None:

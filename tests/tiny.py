@@ -12,7 +12,6 @@ import zoo
 from train.config import Config, default_config
 from train.engine import learner_of
 from train.step import init_state, train_step
-from zoo.catalog import describe
 from zoo.codecs.strokes import END, START
 
 _CODES: dict[str, Any] = {
@@ -130,7 +129,6 @@ SAME_CLASS = {
     "gpt2-xl": "gpt",
 }
 BATCH = 8
-described = functools.cache(describe)
 VOICE_TOKENS = 132  # the vocabulary of four-voice grids
 
 

@@ -1,8 +1,11 @@
 """The contents page: every model of the zoo by name. Importing this file imports no model, nor jax."""
 
 import importlib
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import cache
+from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
@@ -189,10 +192,23 @@ def model_class(name: str) -> Any:
 
 
 def describe(name: str) -> dict[str, Any]:
-    """name, family, paper, parameters (counted without making any), data."""
+    """name, family, paper, parameters (as ``sizes.json`` has them), data."""
+    found, size = entry(name), _sizes().get(name)
+    return {"name": name, "family": found.family, "paper": found.paper, "parameters": size, "data": found.data}
+
+
+def count(name: str) -> int:
+    """A preset's parameters, counted without making any; for all presets this takes seconds, so that the numbers are
+    kept in ``sizes.json``, which ``python -m benchmarks readme`` writes and a test compares."""
     import jax
 
-    found = entry(name)
     params, _ = jax.eval_shape(create(name).init, jax.random.key(0))
-    count = sum(leaf.size for leaf in jax.tree.leaves(params))
-    return {"name": name, "family": found.family, "paper": found.paper, "parameters": count, "data": found.data}
+    return sum(leaf.size for leaf in jax.tree.leaves(params))
+
+
+SIZES = Path(__file__).with_name("sizes.json")
+
+
+@cache
+def _sizes() -> dict[str, int]:
+    return json.loads(SIZES.read_text())

@@ -14,7 +14,6 @@ from tiny import (
     NAMES,
     SAME_CLASS,
     compiled_step,
-    described,
     fresh_state,
     jitted,
     random_batch,
@@ -24,6 +23,7 @@ from tiny import (
 
 import zoo
 from train.recipes import RECIPES
+from zoo.catalog import describe
 from zoo.decoding import Sampling, generate
 from zoo.model import LatentModel, Model, SequenceModel
 
@@ -50,6 +50,8 @@ def test_full_size_shapes(name):
     assert isinstance(model, Model) and hash(model) == hash(zoo.create(name)) and model == zoo.create(name)
     key = jax.eval_shape(lambda: jax.random.key(0))
     params, extra = jax.eval_shape(model.init, key)
+    size = sum(leaf.size for leaf in jax.tree.leaves(params))
+    assert describe(name)["parameters"] == size, "run `python -m benchmarks readme`"
     batch, step = model.batch_spec(2), jax.ShapeDtypeStruct((), jnp.int32)
     assert {phase.player for phase in model.phases} <= set(params)
     for phase in model.phases:
@@ -66,7 +68,7 @@ def test_full_size_shapes(name):
     ("name", "millions"), [("gpt2", 124.4), ("gpt2-medium", 354.8), ("gpt2-large", 774.0), ("gpt2-xl", 1557.6)]
 )
 def test_gpt2_has_the_published_number_of_parameters(name, millions):
-    assert described(name)["parameters"] == pytest.approx(millions * 1e6, rel=1e-3)
+    assert describe(name)["parameters"] == pytest.approx(millions * 1e6, rel=1e-3)
 
 
 @each
