@@ -13,7 +13,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax import Array
 
-from sample.draw import MOST, Options, described
+from sample.draw_options import MOST, Options, described
 from zoo.algorithmic.canvas import Among, Canvas, dimension, mix, ranges, scaled, square
 from zoo.algorithmic.colour import PALETTES, SHADES, palette, ramp
 from zoo.algorithmic.formulas import FORMULAS, Formula
