@@ -19,7 +19,7 @@ from zoo.model import Array, Batch, Extra, Params, Phase
 from zoo.nn import compute_dtype
 from zoo.nn.conv import Conv, ConvTranspose
 from zoo.pretrained.arrays import read_arrays
-from zoo.style.look import Look, cast, grams, look_of, means, unlike, weights_of
+from zoo.style.look import Look, cast, grams, look_of, looks_of, unknown, unlike, weights_of
 from zoo.style.painting import roughness
 
 RANGE = 150.0  # how far from grey, of 255, the last layer may go: beyond white and black, as published
@@ -100,19 +100,15 @@ class FastStyle:
         }
         if self.weights is not None:
             params["stylist"] = read_stylist(Path(self.weights).expanduser(), params["stylist"])
-        shapes = jax.eval_shape(self.wanted, params, {"image": picture})
-        zeros = jax.tree.map(lambda leaf: jnp.zeros(leaf.shape, leaf.dtype), shapes)
-        return params, {**zeros, "shown": jnp.zeros((SHOWN, *picture.shape[1:]))}
+        wanted = unknown(self.wanted, params, self.batch_spec(1))
+        return params, {**wanted, "shown": jnp.zeros((SHOWN, *picture.shape[1:]))}
 
     def batch_spec(self, batch_size: int) -> dict[str, jax.ShapeDtypeStruct]:
         return pairs_spec(batch_size, self.image_size, 3, 3)
 
     def wanted(self, params: Params, batch: Batch) -> Extra:
         """{of every layer looks [1, 1, C, C] and usual [1, 1, C]}, means over the examples."""
-        looks, _ = self.look(params["features"], cast(batch["image"], self.dtype))
-        mean = lambda x: jnp.mean(wide(x), axis=0, keepdims=True)
-        usual = [mean(x)[None] for x in means(looks)]
-        return {"usual": usual, "looks": [mean(x) for x in self._grams(looks, usual)]}
+        return looks_of(self.look, params["features"], cast(batch["image"], self.dtype))
 
     def loss(
         self, params: Params, extra: Extra, batch: Batch, key: Array, step: Array
@@ -146,19 +142,11 @@ class FastStyle:
         made = self._paint(params, source)
         looks, shows = self.look(params["features"], cast(made, self.dtype))
         _, shown = self.look(params["features"], cast(source, self.dtype))
-        alone = lambda xs: [x[:, None] for x in xs]
-        each = jax.vmap(unlike)
-        whole = [jnp.broadcast_to(x, (len(made), *x.shape[1:])) for x in wanted["looks"]]
         return {
-            "content": each(alone(shows), alone(jax.lax.stop_gradient(shown))),
-            "style": each(alone(self._grams(looks, wanted["usual"])), alone(whole)),
-            "roughness": jax.vmap(roughness)(made),
+            "content": unlike(shows, jax.lax.stop_gradient(shown)),
+            "style": unlike(grams(looks, wanted["usual"]), wanted["looks"]),
+            "roughness": roughness(made),
         }
-
-    def _grams(self, looks: list[Array], usual: list[Array]) -> list[Array]:
-        rows = len(looks[0])
-        everywhere = jnp.ones((rows, self.image_size, self.image_size, 1), jnp.float32)
-        return grams(looks, [jnp.broadcast_to(x, (rows, *x.shape[1:])) for x in usual], everywhere)
 
     def _paint(self, params: Params, source: Array) -> Array:
         picture: Any = self.stylist.apply({"params": params["stylist"]}, source)

@@ -1,7 +1,8 @@
 """What a picture shows and how it looks, in numbers: features, and how often two of them are seen together."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
 import jax
@@ -84,7 +85,9 @@ def weights_of(look: Look, features: str | None, key: Array) -> Any:
     return _read(features)[1]
 
 
+@lru_cache(maxsize=1)
 def _read(features: str) -> tuple[FeatureNetwork, Any]:
+    """Once, though every trace asks for the network; outside of any trace, so that the arrays may be kept."""
     with jax.ensure_compile_time_eval():
         return load_features(features)
 
@@ -100,38 +103,58 @@ def means(features: list[Array]) -> list[Array]:
     return [jnp.mean(wide(x), axis=(1, 2)) for x in features]
 
 
-def grams(features: list[Array], usual: list[Array], guide: Array) -> list[Array]:
-    """Features [B, h, w, C] each, what is usual of them in the styles' pictures, [B, S, C] each, and where which style
-    counts, [B, H, W, S] of 0 and above -> [B, S, C, C] each: how often two features are seen together there, more or
-    less than usual; the mean over the places, divided by C (Gatys et al. 2016, equation 3; by regions Gatys et al.
-    2017, arXiv:1611.07865, equation 3; more or less than usual, without which what is everywhere hides what tells
-    looks apart, Novak & Nikulin 2016, arXiv:1605.04603, section 3.2)."""
+def grams(features: list[Array], usual: list[Array], guide: Array | None = None) -> list[Array]:
+    """Features [B, h, w, C] each, what is usual of them in the styles' pictures, [B, S, C] or [1, S, C] each, and where
+    which style counts, [B, H, W, S] of 0 and above (None: one style, everywhere) -> [B, S, C, C] each: how often two
+    features are seen together there, more or less than usual; the mean over the places, divided by C (Gatys et al.
+    2016, equation 3; by regions Gatys et al. 2017, arXiv:1611.07865, equation 3; more or less than usual, without which
+    what is everywhere hides what tells looks apart, Novak & Nikulin 2016, arXiv:1605.04603, section 3.2)."""
     return [_gram(x, own, guide) for x, own in zip(features, usual, strict=True)]
 
 
-def _gram(x: Array, usual: Array, guide: Array) -> Array:
-    rows, columns = (
-        np.arange(small) * large // small for small, large in zip(x.shape[1:3], guide.shape[1:3], strict=True)
-    )
-    where = guide[:, rows][:, :, columns].reshape(len(x), -1, guide.shape[-1])
-    where = where / (jnp.sum(where, axis=1, keepdims=True) + TINY)
-    rows, each = x.reshape(len(x), -1, x.shape[-1]), []
-    for style in range(guide.shape[-1]):
-        apart = rows - usual[:, style, None].astype(x.dtype)
+def _gram(x: Array, usual: Array, guide: Array | None) -> Array:
+    places, each = x.reshape(len(x), -1, x.shape[-1]), []
+    where = jnp.ones((1, 1, 1), jnp.float32) / places.shape[1] if guide is None else _where(guide, x)
+    for style in range(where.shape[-1]):
+        apart = places - usual[:, style, None].astype(x.dtype)
         weighted = apart * where[..., style, None].astype(x.dtype)
         precise = jnp.promote_types(x.dtype, jnp.float32)
         each.append(jnp.einsum("bpc,bpd->bcd", weighted, apart, preferred_element_type=precise))
     return jnp.stack(each, axis=1) / x.shape[-1]
 
 
+def _where(guide: Array, x: Array) -> Array:
+    """[B, H, W, S] -> [B, h * w, S] at the places of x [B, h, w, C], which sum to one."""
+    rows, columns = (
+        np.arange(small) * large // small for small, large in zip(x.shape[1:3], guide.shape[1:3], strict=True)
+    )
+    where = guide[:, rows][:, :, columns].reshape(len(x), -1, guide.shape[-1])
+    return where / (jnp.sum(where, axis=1, keepdims=True) + TINY)
+
+
 def unlike(found: list[Array], wanted: list[Array], shares: Array | None = None) -> Array:
-    """How far numbers are from those that are wanted: the squared distance as a share of the squared length, the mean
-    over layers, so that no network and no layer outweighs another by its scale. ``shares`` [B, S]: of second axes."""
-    return sum((_unlike(a, b, shares) for a, b in zip(found, wanted, strict=True)), jnp.zeros(())) / len(found)
+    """[B], how far numbers [B, ...] are from those that are wanted, [B, ...] or [1, ...]: the squared distance as a
+    share of the squared length, the mean over layers, so that no network and no layer outweighs another by its scale.
+    ``shares`` [1, S]: of second axes."""
+    each = [_unlike(a, b, shares) for a, b in zip(found, wanted, strict=True)]
+    return jnp.mean(jnp.stack(each), axis=0)
 
 
 def _unlike(a: Array, b: Array, shares: Array | None) -> Array:
-    a, b = (x.astype(jnp.promote_types(x.dtype, jnp.float32)) for x in (a, b))
-    axes = tuple(range(1, a.ndim)) if shares is None else (2, 3)
+    a, b = wide(a), wide(b)
+    axes = tuple(range(1 if shares is None else 2, a.ndim))
     apart = jnp.sum(jnp.square(a - b), axis=axes) / (jnp.sum(jnp.square(b), axis=axes) + TINY)
-    return jnp.mean(apart if shares is None else jnp.sum(shares * apart, axis=1))
+    return apart if shares is None else jnp.sum(shares * apart, axis=1)
+
+
+def looks_of(look: Look, params: Any, images: Array) -> dict[str, list[Array]]:
+    """{of every layer usual [1, 1, C] and looks [1, 1, C, C]} of pictures [B, H, W, 3], the means over them."""
+    seen, _ = look(params, images)
+    mean = lambda x: jnp.mean(wide(x), axis=0, keepdims=True)
+    usual = [mean(x)[None] for x in means(seen)]
+    return {"usual": usual, "looks": [mean(x) for x in grams(seen, usual)]}
+
+
+def unknown(measure: Callable[..., Any], *arguments: Any) -> Any:
+    """Zeros of the shapes that ``measure(*arguments)`` has: what is measured at a run's first step, before that."""
+    return jax.tree.map(lambda leaf: jnp.zeros(leaf.shape, leaf.dtype), jax.eval_shape(measure, *arguments))

@@ -10,7 +10,7 @@ import jax.numpy as jnp
 from zoo.errors import UserError
 from zoo.losses import wide
 from zoo.model import Array, Batch, Extra, Params, Phase
-from zoo.style.look import Look, cast, grams, look_of, means, unlike, weights_of
+from zoo.style.look import Look, cast, grams, look_of, means, unknown, unlike, weights_of
 from zoo.style.painting import blank, brightness_of, painted, roughness, with_colours_of
 
 LEAST = 16  # pixels a side
@@ -86,9 +86,7 @@ class NeuralStyle:
             "picture": blank(self.height, self.width, self.levels),
             "features": weights_of(self.look, self.features, key),
         }
-        zeros = lambda tree: jax.tree.map(lambda leaf: jnp.zeros(leaf.shape, leaf.dtype), tree)
-        spec = {name: jnp.zeros(leaf.shape, leaf.dtype) for name, leaf in self.batch_spec(1).items()}
-        return params, zeros(jax.eval_shape(self.wanted, params, spec))
+        return params, unknown(self.wanted, params, self.batch_spec(1))
 
     def batch_spec(self, batch_size: int) -> dict[str, jax.ShapeDtypeStruct]:
         of = lambda *shape: jax.ShapeDtypeStruct((batch_size, *shape), jnp.float32)
@@ -109,7 +107,7 @@ class NeuralStyle:
         rows = cast(styles.reshape(-1, *styles.shape[2:]), self.dtype)
         looks, _ = self.look(params["features"], rows)
         usual = [x[:, None] for x in means(looks)]
-        every = grams(looks, usual, jnp.ones((*rows.shape[:3], 1), rows.dtype))
+        every = grams(looks, usual)
         apart = lambda x: x.reshape(len(styles), self.styles, *x.shape[2:])
         _, shows = self.look(params["features"], cast(self._seen(content), self.dtype))
         mean = lambda x: jnp.mean(wide(x), axis=0, keepdims=True)
@@ -133,7 +131,7 @@ class NeuralStyle:
         del extra, key
         each = jax.vmap(lambda row: self._terms(params, self.wanted(params, jax.tree.map(lambda x: x[None], row))))
         found = each(dict(batch))
-        return {name: (jnp.sum(terms), jnp.asarray(len(terms), jnp.float32)) for name, terms in found.items()}
+        return {name: (jnp.sum(each), jnp.asarray(len(each), jnp.float32)) for name, each in found.items()}
 
     def sample(self, params: Params, extra: Extra, key: Array, n: int) -> Array:
         """[n, H, W, 3]: the picture, n times."""
@@ -148,11 +146,9 @@ class NeuralStyle:
         looks, shows = self.look(params["features"], cast(self._seen(picture), self.dtype))
         shares = jnp.mean(wanted["guide"], axis=(1, 2))
         shares = shares / jnp.sum(shares, axis=-1, keepdims=True)
-        return {
-            "content": unlike(shows, wanted["shows"]),
-            "style": unlike(grams(looks, wanted["usual"], wanted["guide"]), wanted["looks"], shares),
-            "roughness": roughness(picture),
-        }
+        style = unlike(grams(looks, wanted["usual"], wanted["guide"]), wanted["looks"], shares)
+        terms = {"content": unlike(shows, wanted["shows"]), "style": style, "roughness": roughness(picture)}
+        return {name: term[0] for name, term in terms.items()}  # of the one picture
 
     def _picture(self, params: Params, content: Array) -> Array:
         return content + painted(params["picture"])[None]

@@ -2,14 +2,13 @@
 
 from collections.abc import Mapping
 
-import jax
 import jax.numpy as jnp
 import numpy as np
 
 from zoo.model import Array
+from zoo.nn.filters import smooth
 
-# sRGB to brightness and two differences of colours (NTSC's YIQ).
-YIQ = np.array([[0.299, 0.587, 0.114], [0.596, -0.274, -0.322], [0.211, -0.523, 0.312]], np.float32)
+LUMA = np.array([0.299, 0.587, 0.114], np.float32)  # of red, green and blue (ITU-R BT.601)
 TINY = 1e-8
 FAINT = 1e-4  # added to variances of colours
 
@@ -39,12 +38,7 @@ def enlarged(x: Array, height: int, width: int) -> Array:
 
 def softened(x: Array) -> Array:
     """[B, H, W, C], each pixel mixed with its neighbours, two parts to one."""
-    for axis in (1, 2):
-        edges = [(1, 1) if axis == side else (0, 0) for side in range(4)]
-        wider, size = jnp.pad(x, edges, mode="edge"), x.shape[axis]
-        before, after = (jax.lax.slice_in_dim(wider, start, start + size, axis=axis) for start in (0, 2))
-        x = x / 2 + (before + after) / 4
-    return x
+    return smooth(jnp.pad(x, ((0, 0), (1, 1), (1, 1), (0, 0)), mode="edge"), (1, 2, 1), pads=(0, 0))
 
 
 def with_colours_of(style: Array, content: Array) -> Array:
@@ -68,11 +62,12 @@ def root(matrix: Array, power: float) -> Array:
 
 def brightness_of(picture: Array, colours: Array) -> Array:
     """The brightness of one picture [..., 3] with the colours of another (Gatys et al. 2016, section 4.2)."""
-    ours, theirs = picture @ YIQ.T, colours @ YIQ.T
-    return jnp.concatenate([ours[..., :1], theirs[..., 1:]], axis=-1) @ np.linalg.inv(YIQ).T.astype(np.float32)
+    luma = lambda x: jnp.sum(x * LUMA.reshape(*[1] * (x.ndim - 1), 3), axis=-1, keepdims=True)
+    return colours + luma(picture) - luma(colours)  # what is added to all three changes no difference of colours
 
 
 def roughness(picture: Array) -> Array:
-    """Mean squared difference of neighbouring pixels of [..., H, W, 3] (Rudin et al. 1992, squared)."""
+    """[...], the mean squared difference of neighbouring pixels of [..., H, W, 3] (Rudin et al. 1992, squared)."""
     across, down = jnp.diff(picture, axis=-2), jnp.diff(picture, axis=-3)
-    return jnp.mean(jnp.square(across)) + jnp.mean(jnp.square(down))
+    mean = lambda apart: jnp.mean(jnp.square(apart), axis=(-3, -2, -1))
+    return mean(across) + mean(down)

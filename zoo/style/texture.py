@@ -7,9 +7,8 @@ import jax
 import jax.numpy as jnp
 
 from zoo.errors import UserError
-from zoo.losses import wide
 from zoo.model import Array, Batch, Extra, Params, Phase
-from zoo.style.look import Look, cast, grams, look_of, means, unlike, weights_of
+from zoo.style.look import Look, cast, grams, look_of, looks_of, unknown, unlike, weights_of
 from zoo.style.neural import LEAST
 from zoo.style.painting import blank, painted, roughness
 
@@ -79,9 +78,7 @@ class Texture:
             name: SPREAD * jax.random.normal(one, levels[name].shape) for name, one in zip(levels, keys, strict=True)
         }
         params = {"picture": noise, "features": weights_of(self.look, self.features, other)}
-        spec = {name: jnp.zeros(leaf.shape, leaf.dtype) for name, leaf in self.batch_spec(1).items()}
-        shapes = jax.eval_shape(self.wanted, params, spec)
-        return params, jax.tree.map(lambda leaf: jnp.zeros(leaf.shape, leaf.dtype), shapes)
+        return params, unknown(self.wanted, params, self.batch_spec(1))
 
     def batch_spec(self, batch_size: int) -> dict[str, jax.ShapeDtypeStruct]:
         shape = batch_size, self.styles, self.style_height, self.style_width, 3
@@ -91,12 +88,8 @@ class Texture:
         """{colour [3], and of every layer looks [1, 1, C, C] and usual [1, 1, C]}, means over the examples and their
         styles."""
         rows = batch["style"].reshape(-1, *batch["style"].shape[2:])
-        looks, _ = self.look(params["features"], cast(rows, self.dtype))
-        mean = lambda x: jnp.mean(wide(x), axis=0, keepdims=True)
-        usual = [mean(x)[None] for x in means(looks)]
-        ours = [jnp.broadcast_to(x, (len(rows), *x.shape[1:])) for x in usual]
-        every = grams(looks, ours, jnp.ones((*rows.shape[:3], 1), rows.dtype))
-        return {"colour": jnp.mean(rows, axis=(0, 1, 2)), "usual": usual, "looks": [mean(x) for x in every]}
+        found = looks_of(self.look, params["features"], cast(rows, self.dtype))
+        return {"colour": jnp.mean(rows, axis=(0, 1, 2)), **found}
 
     def loss(
         self, params: Params, extra: Extra, batch: Batch, key: Array, step: Array
@@ -123,8 +116,8 @@ class Texture:
     def _terms(self, params: Params, wanted: Extra, place: Array) -> dict[str, Array]:
         picture = jnp.roll(self._picture(params, wanted), place, axis=(1, 2))
         looks, _ = self.look(params["features"], cast(picture, self.dtype))
-        found = grams(looks, wanted["usual"], jnp.ones((*picture.shape[:3], 1), picture.dtype))
-        return {"style": unlike(found, wanted["looks"]), "roughness": roughness(picture)}
+        style = unlike(grams(looks, wanted["usual"]), wanted["looks"])
+        return {"style": style[0], "roughness": roughness(picture)[0]}
 
     def _picture(self, params: Params, wanted: Extra) -> Array:
         return (wanted["colour"][None, None] + painted(params["picture"]))[None]
