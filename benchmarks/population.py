@@ -50,8 +50,8 @@ class Population:
     def lacks(self) -> list[str]:
         return missing("tyro", "orbax", "tensorboardX", "rich", "PIL")
 
-    def dispatches(self, many: int) -> tuple[int, ...]:
-        del many
+    def dispatches(self, suite: str, many: int) -> tuple[int, ...]:
+        del suite, many
         return (self.dispatch,)
 
     def measure(self, session: Any) -> dict[str, Any]:

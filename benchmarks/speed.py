@@ -255,4 +255,4 @@ def rows(suite: Suite, names: list[str] | None, method: Method, *, quick: bool) 
     for one in mine:
         if one.lacks:
             print(f"{one.name}: not measured, since it needs {', '.join(one.lacks)}")
-    return [(one, dispatch) for one in mine if not one.lacks for dispatch in one.dispatches(method.many)]
+    return [(one, dispatch) for one in mine if not one.lacks for dispatch in one.dispatches(suite, method.many)]

@@ -33,8 +33,8 @@ class Workload:
     suites: tuple[Suite, ...] = ("cpu", "gpu")
     quick: bool = False
     """Whether ``--quick`` times it."""
-    small: bool = False
-    """Whether many steps in one dispatch are a row too."""
+    small: tuple[Suite, ...] = ()
+    """Suites whose devices are so soon done with a step that many in one dispatch are a row too."""
     pipeline: bool = False
     """Whether both sides read the examples from a file, at every step, instead of having them on the device."""
 
@@ -43,9 +43,9 @@ class Workload:
         """Whether it makes tokens one after the other."""
         return self.kind == "sample" and self.unit == "tokens"
 
-    def dispatches(self, many: int) -> tuple[int, ...]:
+    def dispatches(self, suite: Suite, many: int) -> tuple[int, ...]:
         """Steps a dispatch of its lines."""
-        return (1, many) if self.small else (1,)
+        return (1, many) if suite in self.small else (1,)
 
     @property
     def lacks(self) -> list[str]:
@@ -128,18 +128,22 @@ def both(name: str, preset: str, batch: int, fields: Mapping[str, Any], **more: 
     return train, replace(train, name=f"{name}-sample", kind="sample")
 
 
-GPU: Any = {"suites": ("gpu",)}
+SUITES: tuple[Suite, ...] = "cpu", "gpu"
+ON_GPU: tuple[Suite, ...] = ("gpu",)
+GPU: Any = {"suites": ON_GPU}
 CPU: Any = {"suites": ("cpu",)}
 BATCHES = (1, 128, 8, 32)  # of decoding: the outer ones first, which may tell the best mode for those between
 GPT2 = {"vocabulary": 50304}
 
 WORKLOADS = (
-    Workload(name="dcgan-32", preset="dcgan", kind="train", batch=64, fields={"image_size": 32}),
+    Workload(name="dcgan-32", preset="dcgan", kind="train", batch=64, fields={"image_size": 32}, small=ON_GPU),
     Workload(
         name="dcgan-32-pipeline", preset="dcgan", kind="train", batch=64, fields={"image_size": 32}, pipeline=True
     ),
     Workload(name="dcgan-64", preset="dcgan", kind="train", batch=32, fields={"image_size": 64}, **CPU),
-    Workload(name="dcgan-64", preset="dcgan", kind="train", batch=128, fields={"image_size": 64}, **GPU),
+    Workload(
+        name="dcgan-64", preset="dcgan", kind="train", batch=128, fields={"image_size": 64}, small=ON_GPU, **GPU
+    ),
     *both("wgan-gp-64", "wgan-gp", 8, {"width": 16}, **CPU),
     *both("wgan-gp-64", "wgan-gp", 64, {}, **GPU),
     *both("stylegan2-64", "stylegan2", 4, {"image_size": 64, "base": 1024, "widest": 128}, **CPU),
@@ -154,23 +158,27 @@ WORKLOADS = (
         Workload(name=f"cyclegan-256-batch-{batch}", preset="cyclegan-256", kind="train", batch=batch, **GPU)
         for batch in (1, 8)
     ),
-    Workload(name="vae", preset="vae", kind="train", batch=100, quick=True, small=True),
-    Workload(name="vqvae", preset="vqvae", kind="train", batch=64),
+    Workload(name="vae", preset="vae", kind="train", batch=100, quick=True, small=SUITES),
+    Workload(name="vqvae", preset="vqvae", kind="train", batch=64, small=ON_GPU),
     Workload(
         name="vae-conv-64", preset="vae-conv", kind="train", batch=64, fields={"image_size": 64, "flow": 0},
+        small=ON_GPU,
     ),
     Workload(
-        name="lstm-2x512", preset="lstm", kind="train", batch=64, length=100, unit="tokens",
+        name="lstm-2x512", preset="lstm", kind="train", batch=64, length=100, unit="tokens", small=ON_GPU,
         fields={"vocabulary": 65, "context": 100, "width": 512, "layers": 2},
     ),
     Workload(
-        name="lstm-small", preset="lstm", kind="train", batch=32, length=64, unit="tokens", quick=True, small=True,
+        name="lstm-small", preset="lstm", kind="train", batch=32, length=64, unit="tokens", quick=True, small=SUITES,
         fields={"vocabulary": 65, "context": 64, "width": 128, "layers": 1},
     ),
     Workload(name="gpt-char", preset="gpt", kind="train", batch=8, length=256, unit="tokens", fields=CHAR, **CPU),
-    Workload(name="gpt-char", preset="gpt", kind="train", batch=64, length=256, unit="tokens", fields=CHAR, **GPU),
     Workload(
-        name="gpt-small", preset="gpt", kind="train", batch=12, length=64, unit="tokens", small=True,
+        name="gpt-char", preset="gpt", kind="train", batch=64, length=256, unit="tokens", fields=CHAR, small=ON_GPU,
+        **GPU,
+    ),
+    Workload(
+        name="gpt-small", preset="gpt", kind="train", batch=12, length=64, unit="tokens", small=SUITES,
         fields={**SMALL, "context": 64},
     ),
     Workload(

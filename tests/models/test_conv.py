@@ -152,3 +152,10 @@ def test_up_is_pytorch_s():
     forms = [partial(conv2d_transpose, stride=2, padding=1, form=form) for form in ("lax", *FORMS)]
     for got in jax.jit(lambda *given: [form(*given) for form in forms])(x, k):
         np.testing.assert_allclose(got.transpose(0, 3, 1, 2), want.numpy(), atol=2e-5)
+
+
+def test_a_gpu_is_given_no_reversed_kernel_for_the_transpose():
+    """Else XLA does not see the kernel's gradient as one."""
+    x, k = draw(2, 8, 8, 3), draw(4, 4, 3, 5, seed=1)
+    gradient = jax.jit(jax.grad(lambda k: jnp.sum(jnp.sin(conv2d_transpose(x, k, stride=2)))))
+    assert "stablehlo.reverse" not in gradient.trace(k).lower(lowering_platforms=("cuda",)).as_text()

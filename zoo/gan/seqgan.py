@@ -17,6 +17,7 @@ from zoo.model import Array, Batch, Extra, Params, Phase
 from zoo.nn import compute_dtype
 from zoo.nn.cells import Cell, zero_states
 from zoo.nn.conv3d import Conv1D
+from zoo.nn.embed import Embed
 
 FAKES, ROLLOUTS = 40, 41  # folded into keys
 WINDOWS = (2, 3, 4, 5)  # tokens that the critic's filters see
@@ -184,7 +185,7 @@ class Critic(nn.Module):
     @nn.compact
     def __call__(self, text: Array) -> Array:
         dtype = compute_dtype(self.dtype)
-        x = nn.Embed(self.vocabulary, self.width, dtype=dtype)(text)
+        x = Embed(self.vocabulary, self.width, dtype=dtype)(text)
         layers = [Conv1D(self.width, kernel_size=size, padding="VALID", dtype=dtype) for size in WINDOWS]
         x = jnp.concatenate([jnp.max(nn.relu(layer(x)), axis=1) for layer in layers], axis=-1)
         gate = nn.sigmoid(nn.Dense(x.shape[-1], bias_init=nn.initializers.constant(-2.0), dtype=dtype)(x))

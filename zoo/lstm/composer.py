@@ -13,6 +13,7 @@ from zoo.lstm import rnn
 from zoo.model import Array, Batch, Carry, Extra, Metrics, Params, Phase
 from zoo.nn.cells import State, zero_states
 from zoo.nn.dense import Dense
+from zoo.nn.embed import Embed
 from zoo.nn.recurrence import LSTMLayer
 from zoo.tokens import DROPOUT
 
@@ -137,7 +138,7 @@ class Network(nn.Module):
         if self.embed is None:
             x = (words / self.vocabulary).astype(dtype)[..., None]
         else:
-            x = nn.Embed(self.vocabulary, self.embed, dtype=dtype)(words)
+            x = Embed(self.vocabulary, self.embed, dtype=dtype)(words)
         after = []
         for index, state in enumerate(states):
             x, state = LSTMLayer(self.width, self.dtype)(drop(x) if index else x, state, lengths)

@@ -16,6 +16,7 @@ from zoo.lstm import rnn
 from zoo.model import Array, Batch, Carry, Extra, Metrics, Params, Phase
 from zoo.nn.cells import Stack, State, zero_states
 from zoo.nn.dense import Dense
+from zoo.nn.embed import Embed
 from zoo.tokens import DROPOUT
 
 PLAYER = "performance"
@@ -207,7 +208,7 @@ class Network(nn.Module):
             states = zero_states("lstm", events.shape[0], width=self.width, layers=self.layers, dtype=self.dtype)
         if controls.ndim == 2:
             controls = jnp.broadcast_to(controls[:, None], (*events.shape, CONTROLS))
-        x = nn.Embed(self.vocabulary, self.width, dtype=dtype, name="events")(events)
+        x = Embed(self.vocabulary, self.width, dtype=dtype, name="events")(events)
         x += Dense(self.width, use_bias=False, dtype=dtype, name="controls")(controls)
         hidden, states = Stack("lstm", self.width, self.dropout, self.dtype, name="stack")(
             x, states, lengths, train=train

@@ -13,6 +13,7 @@ from zoo.lstm import rnn
 from zoo.model import Array, Batch, Carry, Extra, Metrics, Params, Phase
 from zoo.nn.cells import Stack, State, zero_states
 from zoo.nn.dense import Dense
+from zoo.nn.embed import Embed
 from zoo.nn.recurrence import LSTMLayer
 from zoo.tokens import DROPOUT
 
@@ -178,7 +179,7 @@ class Network(nn.Module):
 
     def setup(self):
         dtype = jnp.dtype(self.dtype)
-        self.events = nn.Embed(self.vocabulary, self.embed, dtype=dtype)
+        self.events = Embed(self.vocabulary, self.embed, dtype=dtype)
         self.drop = nn.Dropout(self.dropout)
         self.forwards, self.backwards = (LSTMLayer(self.encoder_width, self.dtype) for _ in range(2))
         self.beginning = Dense(2 * self.layers * self.width, dtype=dtype)

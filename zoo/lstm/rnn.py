@@ -13,6 +13,7 @@ from zoo.losses import bernoulli_nll
 from zoo.model import Array, Batch, Carry, Extra, Metrics, Params, Phase
 from zoo.nn.cells import Cell, Stack, State, zero_states
 from zoo.nn.dense import Dense
+from zoo.nn.embed import Embed
 from zoo.tokens import DROPOUT
 
 KEYS = 88
@@ -40,7 +41,7 @@ class Network(nn.Module):
         if states is None:
             states = zero_states(self.cell, x.shape[0], width=self.width, layers=self.layers, dtype=self.dtype)
         if self.embed is not None:
-            x = nn.Embed(self.embed, self.width, dtype=dtype, name="tokens")(x)
+            x = Embed(self.embed, self.width, dtype=dtype, name="tokens")(x)
             x = nn.Dropout(self.dropout)(x, deterministic=not train)
         stack = Stack(self.cell, self.width, self.dropout, self.dtype, name="stack")
         hidden, states = stack(x, states, lengths, train=train)

@@ -16,6 +16,7 @@ from zoo.losses import token_nll
 from zoo.model import Array, Batch, Extra, Metrics, Params, Phase
 from zoo.nn.attention import full_attention
 from zoo.nn.dense import Dense
+from zoo.nn.embed import Embed
 from zoo.nn.norm import LayerNorm
 from zoo.tokens import DROPOUT
 from zoo.transformer.decoder import check_heads
@@ -197,8 +198,8 @@ class Encoder(nn.Module):
         """tokens [B, T] -> logits [B, T, V]."""
         dtype, small = jnp.dtype(self.dtype), nn.initializers.truncated_normal(0.02)
         norm = partial(LayerNorm, epsilon=self.epsilon, dtype=dtype)
-        embed = nn.Embed(self.rows, self.width, embedding_init=small, dtype=dtype, name="tokens")
-        places = nn.Embed(self.context, self.width, embedding_init=small, dtype=dtype, name="positions")
+        embed = Embed(self.rows, self.width, embedding_init=small, dtype=dtype, name="tokens")
+        places = Embed(self.context, self.width, embedding_init=small, dtype=dtype, name="positions")
         x = norm(name="norm_0")(embed(tokens) + places(jnp.arange(tokens.shape[1]))[None])
         x = nn.Dropout(self.dropout)(x, deterministic=not train)
         for index in range(self.layers):

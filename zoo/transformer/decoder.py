@@ -10,6 +10,7 @@ from zoo.errors import UserError
 from zoo.model import Array, Batch, Carry, Extra, Params
 from zoo.nn.attention import cached_attention, causal_attention, full_attention, sinusoids, write_row
 from zoo.nn.dense import Dense
+from zoo.nn.embed import Embed
 from zoo.nn.norm import LayerNorm
 
 Activation = Literal["gelu", "exact-gelu", "relu"]
@@ -104,9 +105,9 @@ class Decoder(nn.Module):
         small, tiny = nn.initializers.normal(0.02), nn.initializers.normal(0.01)
         # Sines have an amplitude of 1, and so have the tokens beside them (Vaswani et al. 2017, section 3.4).
         begun = nn.initializers.normal(self.width**-0.5) if self.placing == "sines" else small
-        self.tokens = nn.Embed(self.vocabulary, self.width, embedding_init=begun, dtype=dtype)
+        self.tokens = Embed(self.vocabulary, self.width, embedding_init=begun, dtype=dtype)
         if self.placing == "learned":
-            self.positions = nn.Embed(self.context, self.width, embedding_init=tiny, dtype=dtype)
+            self.positions = Embed(self.context, self.width, embedding_init=tiny, dtype=dtype)
         self.drop = nn.Dropout(self.dropout)
         self.blocks = [
             Block(

@@ -16,6 +16,7 @@ from zoo.model import Array, Batch, Carry, Extra, Metrics, Params, Phase
 from zoo.music.grid import cells_of
 from zoo.nn.attention import full_attention
 from zoo.nn.dense import Dense
+from zoo.nn.embed import Embed
 from zoo.nn.norm import LayerNorm
 from zoo.tokens import DROPOUT
 from zoo.transformer.decoder import Block, check_heads
@@ -250,10 +251,10 @@ class Network(nn.Module):
             layers=self.layers, heads=self.heads, width=self.width, inner=self.inner, epsilon=1e-6,
             dropout=self.dropout, dtype=self.dtype,
         )  # fmt: skip
-        self.tokens = nn.Embed(self.vocabulary, self.width, embedding_init=small, dtype=dtype)
-        self.positions = nn.Embed(self.steps, self.width, embedding_init=small, dtype=dtype)
-        self.due = nn.Embed(self.stride, self.width, embedding_init=tiny, dtype=dtype)
-        self.sides = nn.Embed(2, self.width, embedding_init=tiny, dtype=dtype)
+        self.tokens = Embed(self.vocabulary, self.width, embedding_init=small, dtype=dtype)
+        self.positions = Embed(self.steps, self.width, embedding_init=small, dtype=dtype)
+        self.due = Embed(self.stride, self.width, embedding_init=tiny, dtype=dtype)
+        self.sides = Embed(2, self.width, embedding_init=tiny, dtype=dtype)
         self.encoder = [block() for _ in range(self.layers)]
         self.cross = [Cross(self.heads, self.width, self.dropout, self.dtype) for _ in range(self.layers)]
         self.decoder = [block() for _ in range(self.layers)]

@@ -11,6 +11,7 @@ from zoo import decoding, tokens
 from zoo.model import Array, Batch, Carry, Extra, Params, Phase
 from zoo.nn.attention import sinusoids, skew, write_row
 from zoo.nn.dense import Dense
+from zoo.nn.embed import Embed
 from zoo.nn.norm import LayerNorm
 from zoo.transformer.decoder import check_heads
 
@@ -190,7 +191,7 @@ class Network(nn.Module):
 
     def setup(self):
         small, dtype = nn.initializers.normal(0.02), jnp.dtype(self.dtype)
-        self.tokens = nn.Embed(self.vocabulary, self.width, embedding_init=small, dtype=dtype)
+        self.tokens = Embed(self.vocabulary, self.width, embedding_init=small, dtype=dtype)
         shape = (self.heads, self.width // self.heads)
         self.content, self.place = self.param("content", small, shape), self.param("place", small, shape)  # u and v
         self.drop = nn.Dropout(self.dropout)

@@ -17,6 +17,7 @@ from zoo.model import Array, Batch, Extra, Metrics, Params, Phase
 from zoo.music.grid import cells_of, check_context, tokens_of
 from zoo.nn.cells import LSTMLayer, Stack
 from zoo.nn.dense import Dense
+from zoo.nn.embed import Embed
 from zoo.vae.recurrent import both_ways, softplus_normal, state_of
 
 LATENT = 1  # what the step's key is folded with
@@ -210,7 +211,7 @@ class Network(nn.Module):
 
     def setup(self):
         dense = partial(Dense, dtype=jnp.dtype(self.dtype))
-        embed = partial(nn.Embed, self.vocabulary, dtype=jnp.dtype(self.dtype))
+        embed = partial(Embed, self.vocabulary, dtype=jnp.dtype(self.dtype))
         self.heard = [embed(self.encoder_width) for _ in range(self.voices)]
         self.forwards = LSTMLayer(self.encoder_width, self.dtype)
         self.backwards = LSTMLayer(self.encoder_width, self.dtype)
