@@ -11,6 +11,7 @@ from jax.interpreters import partial_eval
 from jax.lax import conv_dimension_numbers
 
 from zoo.nn.correlate import LAYOUT
+from zoo.nn.platform import traced_for
 
 FORMULA = "2 M N K of every matrix product and convolution of the traced step, loops multiplied, no other operation"
 READING = "a decoding step: the weights of every matrix product once, and each row's state at its mean length"
@@ -29,13 +30,13 @@ def step_flops(model: Any, batch: int) -> float:
             return jax.value_and_grad(loss, has_aux=True)(mine)
 
         arguments = params[phase.player], params, extra, model.batch_spec(batch), key, step
-        total += flops_of(traced(gradient, *arguments)) / phase.every
+        total += flops_of(gradient, *arguments) / phase.every
     return total
 
 
 def sample_flops(model: Any, draw: Callable[..., Any]) -> float:
     """Of one ``draw(params, extra, key)``."""
-    return flops_of(traced(draw, *abstract(model)))
+    return flops_of(draw, *abstract(model))
 
 
 def decode_bytes(model: Any, batch: int, length: int) -> float:
@@ -62,18 +63,22 @@ def abstract(model: Any) -> tuple[Any, Any, Any]:
 
 def traced(function: Callable[..., Any], *arguments: Any) -> Any:
     """The function's program, without what no result reads: it is not run."""
-    program = jax.make_jaxpr(function)(*arguments).jaxpr
+    program = jax.make_jaxpr(lambda *arguments: function(*arguments))(*arguments).jaxpr  # traced anew at every call
     return partial_eval.dce_jaxpr(program, [True] * len(program.outvars))[0]
 
 
-def flops_of(jaxpr: Any) -> float:
+def flops_of(function: Callable[..., Any], *arguments: Any) -> float:
+    """In the forms of the platform that has the least: those that pad taps with zeros compute the same."""
     convolutions = {"conv_general_dilated": convolution_flops, "correlate": convolution_flops}
-    return count(jaxpr, {"dot_general": product_flops, **convolutions})
+    found = []
+    for platform in ("cpu", "tpu"):
+        with traced_for(platform):
+            found.append(count(traced(function, *arguments), {"dot_general": product_flops, **convolutions}))
+    return min(found)
 
 
 def count(jaxpr: Any, measures: dict[str, Callable[[Any], float]]) -> float:
-    """The sum of ``measures[primitive](equation)`` over a traced program. Where it branches by platform, the branch
-    that has the least: forms that pad taps with zeros compute the same."""
+    """The sum of ``measures[primitive](equation)`` over a traced program; of branches, the one that has the least."""
     total = 0.0
     for equation in jaxpr.eqns:
         name = equation.primitive.name

@@ -22,6 +22,7 @@ from train.flags import compiler_options
 from train.step import Learner, State
 from zoo.errors import UserError
 from zoo.model import Loss
+from zoo.nn.platform import traced_for
 
 AXIS = "data"
 Mode = Literal["jit", "fsdp", "pmap"]
@@ -137,14 +138,16 @@ def compile_dispatch(placement: Placement, step: Callable[..., Any]) -> Callable
     if placement.mode == "pmap":
 
         def replica(state: State, tables: Any, inputs: Any):
-            state, (metrics, failed) = step(state, tables, inputs)
+            with traced_for(placement.platform):
+                state, (metrics, failed) = step(state, tables, inputs)
             return state, (jax.lax.pmean(metrics, AXIS), jax.lax.pmax(failed, AXIS))
 
         return jax.pmap(replica, axis_name=AXIS, donate_argnums=0)
 
     @functools.partial(jax.jit, donate_argnums=0, compiler_options=compiler_options(placement.platform))
     def compiled(state: State, tables: Any, inputs: Any):
-        state, report = step(state, tables, inputs)
+        with traced_for(placement.platform):
+            state, report = step(state, tables, inputs)
         state = jax.lax.with_sharding_constraint(state, placement.state_shardings(state))
         return state, jax.lax.with_sharding_constraint(report, placement.replicated())
 
@@ -188,8 +191,8 @@ def with_split_work(loss: Loss, split: NamedSharding) -> Loss:
     return placed
 
 
-# What multiplies, by itself or inside of a rule of its own; by platform it is a "cond".
-PRODUCTS = frozenset({"conv_general_dilated", "dot_general", "custom_jvp_call", "custom_vjp_call", "cond"})
+# What multiplies, by itself or inside of a rule or a branch.
+PRODUCTS = frozenset({"conv_general_dilated", "correlate", "dot_general", "custom_jvp_call", "custom_vjp_call", "cond"})
 
 
 def split_program(program: core.ClosedJaxpr, rows: int, split: NamedSharding) -> core.ClosedJaxpr:

@@ -14,6 +14,7 @@ import jax.numpy as jnp
 import optax
 
 from zoo.model import Array, Batch, Extra, Loss, Metrics, Model, Params, Phase
+from zoo.nn.platform import by_platform
 
 INIT = 0x1417  # folded into the run's key for the parameters, so that no step's key repeats it
 
@@ -110,11 +111,12 @@ def train_step(learner: Learner, state: State, batch: Batch) -> tuple[State, Met
 def when_due(
     due: Array, run: Callable[[State], tuple[State, Metrics]], state: State, members: str | None
 ) -> tuple[State, Metrics]:
-    """``run(state)`` where ``due``, else the state and metrics of NaN.
+    """``run(state)`` where ``due``, else the state and metrics of NaN. ``run`` is traced once.
 
     A branch that asks each member of a ``vmap`` for itself becomes two results for every member at every step. So a
     population asks whether any member is due, which all are at once but those that have failed.
     """
+    run = jax.jit(run, inline=True)
     nothing = jax.tree.map(lambda leaf: jnp.full(leaf.shape, jnp.nan, leaf.dtype), jax.eval_shape(run, state)[1])
     skip = lambda state: (state, nothing)
     if members is None:
@@ -130,7 +132,7 @@ def either(alive: Array, moved: Callable[[], Any], stayed: Any) -> Any:
     Accelerators fuse the choice into the loop that computes ``moved``. XLA:CPU gives each result a loop of its own, and
     then no optimizer updates in place (2 million numbers: Adam 1.2 ms, 4.5 with the choice): there it is a branch.
     """
-    return jax.lax.platform_dependent(
+    return by_platform(
         alive, stayed,
         cpu=lambda alive, stayed: jax.lax.cond(alive, moved, lambda: stayed),
         default=lambda alive, stayed: jax.tree.map(functools.partial(jnp.where, alive), moved(), stayed),
@@ -230,7 +232,9 @@ def dispatch(
 
 def first_of_two(body: Callable, state: State, inputs: Any) -> tuple[State, Any]:
     """``scan`` over a single input [1, ...]. A loop of one turn is unrolled by XLA, fused with what surrounds it, and
-    rounds differently. So this is a loop over two inputs whose end XLA cannot see, and which comes after the first."""
+    rounds differently. So this is a loop over two inputs whose end XLA cannot see, and which comes after the first.
+    ``body`` is traced once."""
+    body = jax.jit(body, inline=True)
     two = jax.tree.map(lambda leaf: jnp.concatenate([leaf, leaf]), inputs)
     one = jax.tree.map(lambda leaf: leaf[0], inputs)
     empty = jax.tree.map(lambda leaf: jnp.zeros((2, *leaf.shape), leaf.dtype), jax.eval_shape(body, state, one)[1])

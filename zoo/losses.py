@@ -15,6 +15,8 @@ import numpy as np
 from jax import lax
 from jax.nn import relu, softplus
 
+from zoo.nn.platform import by_platform
+
 Array = jax.Array
 
 
@@ -114,7 +116,7 @@ def squared_gradient_norm(critic: Callable[[Array], Array], x: Array) -> Array:
     less in memory; whoever wants derivatives of a higher order needs the other.
     """
     x = lax.stop_gradient(x)
-    return lax.platform_dependent(x, cpu=partial(twice_reverse, critic), default=partial(forward_over_reverse, critic))
+    return by_platform(x, cpu=partial(twice_reverse, critic), default=partial(forward_over_reverse, critic))
 
 
 def twice_reverse(critic: Callable[[Array], Array], x: Array) -> Array:

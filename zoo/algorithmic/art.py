@@ -16,6 +16,7 @@ from jax import Array
 from zoo.algorithmic import bloom, flow, glass, julia, mosaic, ridges, spiral
 from zoo.algorithmic.canvas import Canvas, dimension, scaled, square
 from zoo.algorithmic.colour import PALETTES, palette
+from zoo.nn.platform import by_platform
 
 
 class Family(NamedTuple):
@@ -88,7 +89,7 @@ def draw_labelled(
     # Under vmap a switch computes every branch for every picture. On a CPU a loop over the batch, in which each picture
     # runs its own branch alone, takes a fraction of the time; an accelerator would spend more on launching its kernels.
     one_by_one = jax.custom_batching.sequential_vmap(switched)
-    return jax.lax.platform_dependent(choice, cpu=one_by_one, default=switched), choice.family
+    return by_platform(choice, cpu=one_by_one, default=switched), choice.family
 
 
 def paint(name: str, unit: Array, colours: Array, *, size: int) -> Array:

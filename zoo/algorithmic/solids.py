@@ -15,6 +15,7 @@ from jax import Array
 
 from zoo.algorithmic.canvas import Between, dimension, scaled
 from zoo.algorithmic.colour import PALETTES, SHADES, accent, palette
+from zoo.nn.platform import by_platform
 
 DARK, MIDDLE, LIGHT = 2, SHADES // 2, SHADES - 2  # shades of a palette
 TABLE = np.stack([palette(colours) for colours in PALETTES.values()])
@@ -187,7 +188,7 @@ def draw(key: Array, size: int, families: tuple[str, ...] = tuple(FAMILIES)) -> 
     # As with pictures: on a CPU one object after another, so that each builds its own family alone.
     one_by_one = jax.custom_batching.sequential_vmap(switched)
     arguments = family, unit[2:], jnp.asarray(TABLE)[jnp.floor(colours * len(TABLE)).astype(jnp.int32)]
-    return jax.lax.platform_dependent(*arguments, cpu=one_by_one, default=switched), family
+    return by_platform(*arguments, cpu=one_by_one, default=switched), family
 
 
 def _built(family: Array, unit: Array, shades: Array, *, size: int, families: tuple[str, ...]) -> Array:

@@ -8,6 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from zoo.model import Array
+from zoo.nn.platform import platform
 
 
 def full_attention(q: Array, k: Array, v: Array, *, lengths: Array) -> Array:
@@ -30,7 +31,7 @@ def causal_attention(q: Array, k: Array, v: Array, *, distance: Array | None = N
     fused kernel on GPUs in half precision, without distances; elsewhere products and a softmax in float32 or better
     (``jax.nn.dot_product_attention`` would take it in float32 even of float64).
     """
-    if distance is None and jax.default_backend() == "gpu" and q.dtype in (jnp.bfloat16, jnp.float16):
+    if distance is None and platform() == "gpu" and q.dtype in (jnp.bfloat16, jnp.float16):
         return jax.nn.dot_product_attention(q, k, v, is_causal=True, implementation="cudnn")
     wide = jnp.promote_types(q.dtype, jnp.float32)
     q = q * q.shape[-1] ** -0.5

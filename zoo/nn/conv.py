@@ -25,6 +25,7 @@ from jax import lax
 
 from zoo.nn.columns import add_bias
 from zoo.nn.correlate import LAYOUT, Pads, correlate
+from zoo.nn.platform import by_platform
 
 Array = jax.Array
 Form = Literal["lax", "packed"]
@@ -42,7 +43,7 @@ def conv2d(x: Array, kernel: Array, *, stride: int = 1, padding: Padding = "SAME
     lax_form, packed_form = (partial(f, stride=stride, pads=pads) for f in (_conv_lax, _conv_packed))
     if form is not None:
         return {"lax": lax_form, "packed": packed_form}[form](x, kernel)
-    return lax.platform_dependent(x, kernel, cpu=packed_form, default=lax_form)
+    return by_platform(x, kernel, cpu=packed_form, default=lax_form)
 
 
 def conv2d_transpose(
@@ -129,7 +130,7 @@ def _conv_packed(x: Array, kernel: Array, *, stride: int, pads: Pads) -> Array:
 
 def _dense(x: Array, kernel: Array, pads: Pads) -> Array:
     plain = partial(_conv_lax, stride=1, pads=pads)
-    return lax.platform_dependent(x, kernel, cpu=partial(correlate, pads=pads), default=plain)
+    return by_platform(x, kernel, cpu=partial(correlate, pads=pads), default=plain)
 
 
 def _packed(x: Array, kernel: Array, stride: int, pads: Pads) -> tuple[Array, Array]:

@@ -32,6 +32,7 @@ from jax import lax
 
 from zoo.nn.columns import add_bias
 from zoo.nn.dense import rows_by_matrix
+from zoo.nn.platform import by_platform
 
 Array = jax.Array
 Form = Literal["lax", "packed"]
@@ -57,7 +58,7 @@ def conv3d(
     forms = {name: partial(f, strides=strides, pads=pads) for name, f in (("lax", _plain), ("packed", _conv_packed))}
     if form is not None:
         return forms[form](x, kernel)
-    return lax.platform_dependent(x, kernel, cpu=forms["packed"], default=forms["lax"])
+    return by_platform(x, kernel, cpu=forms["packed"], default=forms["lax"])
 
 
 def conv3d_transpose(
@@ -153,7 +154,7 @@ def _plain(x: Array, kernel: Array, *, strides: Sides, pads: Pads) -> Array:
 def _conv_packed(x: Array, kernel: Array, *, strides: Sides, pads: Pads) -> Array:
     blocks, kernel = _packed(x, kernel, strides, pads)
     dense = partial(_plain, strides=(1,) * len(strides), pads=((0, 0),) * len(pads))
-    return lax.platform_dependent(blocks, kernel, cpu=_gathered, default=dense)
+    return by_platform(blocks, kernel, cpu=_gathered, default=dense)
 
 
 def _gathered(x: Array, kernel: Array) -> Array:
@@ -204,7 +205,7 @@ def _transpose_packed(x: Array, kernel: Array, *, strides: Sides, pads: Pads) ->
     taps = phases.transpose(*range(0, 2 * axes, 2), 2 * axes, *range(1, 2 * axes, 2), 2 * axes + 1)
     taps = taps.reshape(*taps.shape[: axes + 1], -1)
     dense = partial(_transpose_lax, strides=(1,) * axes, pads=((0, 0),) * axes)
-    blocks = lax.platform_dependent(x, taps, cpu=_scattered, default=dense)
+    blocks = by_platform(x, taps, cpu=_scattered, default=dense)
     return _unpacked(blocks, x.shape[1:-1], kernel.shape, strides, pads)
 
 

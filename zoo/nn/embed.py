@@ -5,6 +5,8 @@ import jax.numpy as jnp
 from flax import linen as nn
 from jax import lax
 
+from zoo.nn.platform import by_platform
+
 Array = jax.Array
 
 FEW = 1024
@@ -36,7 +38,7 @@ def _lookup_jvp(primals: tuple[Array, Array], tangents: tuple[Array, Array]) -> 
     y = lookup(table, index)
     if table.shape[0] > FEW:
         return y, jnp.take(change, index, axis=0)
-    return y, lax.platform_dependent(change, index, cpu=lambda t, i: jnp.take(t, i, axis=0), default=_by_product)
+    return y, by_platform(change, index, cpu=lambda t, i: jnp.take(t, i, axis=0), default=_by_product)
 
 
 def _by_product(table: Array, index: Array) -> Array:

@@ -18,6 +18,7 @@ from flax.linen.dtypes import promote_dtype
 from jax import lax
 
 from zoo.nn.columns import spread
+from zoo.nn.platform import by_platform
 
 Array = jax.Array
 
@@ -27,9 +28,7 @@ def grouped_conv2d(x: Array, kernel: Array, *, groups: int) -> Array:
 
     Group g of the output's channels reads group g of the input's.
     """
-    return lax.platform_dependent(
-        x, kernel, cpu=partial(_on_cpu, groups=groups), default=partial(_by_lax, groups=groups)
-    )
+    return by_platform(x, kernel, cpu=partial(_on_cpu, groups=groups), default=partial(_by_lax, groups=groups))
 
 
 class GroupedConv(nn.Module):

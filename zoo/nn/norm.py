@@ -16,6 +16,7 @@ from flax.linen.dtypes import canonicalize_dtype
 from jax import lax
 
 from zoo.nn.columns import add_bias, spread
+from zoo.nn.platform import by_platform
 
 Array = jax.Array
 
@@ -27,7 +28,7 @@ def layer_norm(x: Array, scale: Array | None = None, bias: Array | None = None, 
     equation 4.
     """
     x = x.astype(jnp.promote_types(x.dtype, jnp.float32))
-    y = lax.platform_dependent(x, cpu=partial(_normalized, epsilon), default=partial(_plain, epsilon))
+    y = by_platform(x, cpu=partial(_normalized, epsilon), default=partial(_plain, epsilon))
     if scale is not None:
         y = y * spread(scale, y.shape)
     return add_bias(y, bias)
