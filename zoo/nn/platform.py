@@ -21,7 +21,7 @@ def by_platform(*arguments: Any, cpu: Callable[..., Any], default: Callable[...,
 
 def platform() -> str:
     """What is traced for: what `traced_for` says, or JAX's default device: "cpu", "gpu" or "tpu"."""
-    device: Any = jax.config.jax_default_device
+    device: Any = jax.default_device.value
     return _PLATFORM.get() or getattr(device, "platform", device) or jax.default_backend()
 
 
