@@ -1,5 +1,5 @@
-"""``python -m benchmarks quality | speed | agree | forms | compare | profile | doctor | aot | readme``: how good, how
-fast, how large; and the README's tables of it."""
+"""``python -m benchmarks quality | speed | agree | forms | flags | compare | profile | doctor | aot | readme``: how
+good, how fast, how large; and the README's tables of it."""
 
 import argparse
 import os
@@ -63,6 +63,21 @@ def parser() -> argparse.ArgumentParser:
     forms.add_argument("--rows", type=words, metavar="ROW,...", help="only these (default: all of this device)")
     forms.add_argument("--quick", action="store_true", help="a fifth of the time a row")
     forms.add_argument("--out", default=RESULTS, type=Path, metavar="DIR")
+    flags = commands.add_parser("flags", help="what the compiler's flags gain a row of speed")
+    flags.set_defaults(run=run_flags)
+    flags.add_argument("rows", nargs="+", metavar="ROW", help="of speed")
+    flags.add_argument("--suite", choices=("cpu", "gpu"), default="cpu")
+    flags.add_argument(
+        "--try",
+        dest="sets",
+        action="append",
+        default=[],
+        metavar="'NAME=VALUE ...'",
+        help="flags that are told together; once for each set (default: some that may be worth it)",
+    )
+    flags.add_argument("--dispatch", type=int, default=1, metavar="K", help="steps in one dispatch (default 1)")
+    flags.add_argument("--quick", action="store_true", help="short windows")
+    flags.add_argument("--out", default=RESULTS, type=Path, metavar="DIR")
     compare = commands.add_parser("compare", help="fails where a row became slower, beyond the noise")
     compare.set_defaults(run=run_compare)
     compare.add_argument("old", type=Path, metavar="OLD", help="a file of results, or a folder of them")
@@ -154,6 +169,16 @@ def run_forms(arguments: argparse.Namespace) -> None:
     from benchmarks.forms import FULL, QUICK, run
 
     run(arguments.rows, QUICK if arguments.quick else FULL, arguments.out)
+
+
+def run_flags(arguments: argparse.Namespace) -> None:
+    from benchmarks.flags import run
+    from benchmarks.peers import QUICK, Method
+
+    if arguments.dispatch < 1:
+        raise UserError(f"--dispatch {arguments.dispatch}: it must be at least 1")
+    method = QUICK if arguments.quick else Method()
+    run(arguments.suite, arguments.rows, arguments.sets, method, arguments.out, dispatch=arguments.dispatch)
 
 
 def run_profile(arguments: argparse.Namespace) -> None:

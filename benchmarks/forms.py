@@ -33,8 +33,10 @@ from zoo.nn.batch_norm import batch_norm
 from zoo.nn.cells import gru_step
 from zoo.nn.columns import add_bias
 from zoo.nn.conv import conv2d, conv2d_transpose
-from zoo.nn.dense import rows_by_matrix
+from zoo.nn.dense import by_parts, rows_by_matrix
+from zoo.nn.embed import lookup
 from zoo.nn.filters import downsample, smooth, upsample
+from zoo.nn.gelu import anew
 from zoo.nn.grouped import grouped_conv2d
 from zoo.nn.modulated import TAPS, modulated_conv2d
 from zoo.nn.norm import layer_norm
@@ -93,6 +95,15 @@ def head(nll: Callable[[Array, Array], Array], logits: Any) -> Callable[[Array, 
     return lambda x, embeddings, tokens: nll(
         lax.dot_general(x, embeddings, dims, preferred_element_type=logits), tokens
     )
+
+
+def attended(parts: Callable[..., list[Array]]) -> Callable[..., Array]:
+    """Attention of heads of 64 over what ``parts(x, kernel, bias, 3)`` gives."""
+
+    def attend(x: Array, kernel: Array, bias: Array) -> Array:
+        return causal_attention(*(part.reshape(*x.shape[:2], -1, 64) for part in parts(x, kernel, bias, 3)))
+
+    return attend
 
 
 def on_data(squares: Squares) -> Callable[..., Array]:
@@ -249,6 +260,21 @@ FORMS = (
         name="attention", fast="causal attention as two products", plain="dot_product_attention",
         contest=arrays(causal_attention, plain.causal_attention),
         cpu={"gpt": ((12, 256, 6, 64),) * 3},
+    ),
+    Form(
+        name="gelu", fast="the tanh anew on the way back", plain="the tanh kept",
+        contest=arrays(anew, jax.nn.gelu),
+        cpu={"gpt": ((2048, 1536),)}, gpu={"gpt": ((16384, 1536),), "gpt2": ((32768, 3072),)},
+    ),
+    Form(
+        name="parts", fast="queries, keys and values by a product each", plain="one product, split", half=True,
+        contest=arrays(attended(by_parts), attended(plain.by_parts)),
+        gpu={"gpt2": ((32, 1024, 768), (768, 2304), (2304,))},
+    ),
+    Form(
+        name="embed", fast="gradient of the embeddings by a product", plain="by additions",
+        contest=with_tokens(lambda x, table, tokens: x + lookup(table, tokens), plain.add_rows),
+        gpu={"gpt": ((16384, 384), (65, 384))},
     ),
     Form(
         name="cudnn-attention", fast="causal attention by cuDNN", plain="dot_product_attention by XLA", half=True,

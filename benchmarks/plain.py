@@ -31,6 +31,14 @@ def add_bias(x: Array, bias: Array) -> Array:
     return x + vector(bias, x.ndim)
 
 
+def add_rows(x: Array, table: Array, index: Array) -> Array:
+    return x + table[index]
+
+
+def by_parts(x: Array, kernel: Array, bias: Array, parts: int) -> list[Array]:
+    return jnp.split(add_bias(dense(x, kernel), bias), parts, axis=-1)
+
+
 # -- convolutions and filters ------------------------------------------------------------------------------------------
 
 

@@ -1,7 +1,7 @@
 """A fresh process that times one side of one row, a window at a time, whenever it is told to.
 
 ``python -m benchmarks.worker QUESTION``: a JSON object with row, suite, side, dispatch, warm (steps before anything is
-timed), threads and folder.
+timed), threads, folder and, of ours, the compiler's flags.
 
 The side is "jax", or a mode of PyTorch; the folder has the files of rows that read some. It prints one JSON line when
 its libraries are imported, one more when it has read ``warm`` and is, then one for each line ``SECONDS`` that it reads,
@@ -43,6 +43,8 @@ def main() -> None:
 def imported(asked: dict[str, Any]) -> Any:
     """The side's ``prepare``, with all that it imports."""
     if asked["side"] == "jax":
+        told = [f"--{flag}" for flag in asked.get("flags", "").split()]
+        os.environ["XLA_FLAGS"] = " ".join([*filter(None, [os.environ.get("XLA_FLAGS")]), *told])
         os.environ.setdefault("XLA_PYTHON_CLIENT_PREALLOCATE", "false")
         from benchmarks.ours import prepare
     else:

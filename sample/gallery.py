@@ -90,6 +90,10 @@ PIECES: Mapping[str, Piece] = {
     "fast-style": _image(
         "--data seasons?size=64 --model.image-size 64 --model.width 16 --model.blocks 3 --steps 1500 --batch-size 4"
     ),
+    "painter": Piece(train="--data picture?seed=3&size=128 --batch-size 1 --steps 600", sample="-n 1"),
+    "adain": _image(
+        "--data looks?size=64 --model.image-size 64 --model.width 16 --steps 3000 --optim.learning-rate 1e-3"
+    ),
     "texture": Piece(train="--data pair?size=192&seed=3 --batch-size 1 --model.size 192 --steps 500", sample="-n 1"),
     "gan2d": Piece(train="--data ring --steps 20000", sample="-n 2500"),
     "voxgan": Piece(train="--data solids?size=16 --model.width 16 --steps 3000 --ema 0.995", sample="-n 8"),

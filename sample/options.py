@@ -23,7 +23,7 @@ DOES = {
     "drawing": "draws lines",
 }
 SUFFIXES = {
-    "image": (".png", ".gif", ".mp4", ".npz"),
+    "image": (".png", ".gif", ".mp4", ".npz", ".svg"),
     "points": (".png",),
     "voxels": (".png", ".gif", ".mp4", ".npz", ".vox"),
     "video": (".gif", ".mp4", ".png", ".npz"),
@@ -45,9 +45,9 @@ class Options:
     seed: int = 0
     """Of all draws: the same seed gives the same files."""
     out: str | None = None
-    """A folder, or a file whose suffix says what to write: .png .gif .mp4 of pictures and videos, also .npz .vox of
-    voxels, .wav .png .npz of sounds, .mid .wav .png of music, .txt, .svg .png of drawings (default: into
-    RUN/samples)."""
+    """A folder, or a file whose suffix says what to write: .png .gif .mp4 of pictures and videos, .svg of paintings
+    made of strokes, .npz .vox of voxels, .wav .png .npz of sounds, .mid .wav .png of music, .txt, .svg .png of drawings
+    (default: into RUN/samples)."""
     step: int | None = None
     """Which checkpoint (default: the newest)."""
     member: int | None = None
@@ -98,6 +98,16 @@ class Options:
     """Translators: a picture, or a folder of them, to be translated; a file each, or one sheet with --out FILE.png."""
     back: bool = False
     """Translators between two sets: from the second to the first."""
+    looks: tuple[str, ...] = ()
+    """Translators that take any look: the pictures that have it; of several, a mixture."""
+    shares: tuple[float, ...] = ()
+    """With --looks: how much each counts (default: all the same)."""
+    regions: str | None = None
+    """With --looks: a map as a picture, of 0 where the first look is to be, 1 where the second, and so on."""
+    strength: float = 1.0
+    """With --looks: how much of them, from 0 to 1."""
+    keep_colours: bool = False
+    """With --looks: the colours of the picture that is translated."""
     keep_size: bool = False
     """Translators: whole pictures in their own sizes (default: their centre squares, in the size of the training)."""
     prompt: tuple[str, ...] = ()
@@ -156,7 +166,8 @@ class Options:
         return {name: value for name, value in changed.items() if value != defaults[name]}
 
 
-TRANSLATION = ("translate", "back", "keep_size")
+LOOKS = ("shares", "regions", "strength", "keep_colours")  # what else is said of looks
+TRANSLATION = ("translate", "back", "keep_size", "looks", *LOOKS)
 SPACE = ("space", "mix", "cross", "genes", "by", "breed", "ratio", "mutation", "project", "effort")
 SHEETS = ("mix", "genes", "breed", "project", "reconstruct", "complete", "translate", "interpolate")
 DRAWS = ("temperature", "top_k", "top_p", "min_p", "typical")
@@ -185,6 +196,7 @@ EXCLUDES: tuple[tuple[str, tuple[str, ...], str], ...] = (
     ("greedy", DRAWS, "draws nothing"),
     ("beam", (*DRAWS, "greedy"), "draws nothing"),
     ("translate", ("images",), "writes translations"),
+    ("regions", ("shares",), "says where each look is to be"),
     ("reconstruct", ("images",), "writes one sheet"),
     ("mix", ("n", "images"), "writes one table"),
     ("genes", ("images",), "writes one sheet"),
@@ -203,6 +215,8 @@ NEEDS: tuple[tuple[str, tuple[str, ...], str], ...] = (
     ("mutation", ("breed",), "is of children: add --breed A,B"),
     ("effort", ("project",), "is for projections: add --project FILE"),
     ("keep_size", ("translate",), "is for translations: add --translate DIR"),
+    ("looks", ("translate",), "are for translations: add --translate DIR"),
+    *((name, ("looks",), "is of looks: add --looks FILE") for name in LOOKS),
 )
 LEAST = {
     "n": 1, "seed": 0, "interpolate": 2, "frames": 1, "length": 1, "top_k": 1, "beam": 1, "density": 0, "mix": 1,
@@ -245,7 +259,7 @@ def check_ranges(options: Options) -> None:
         raise UserError(f"--fps {options.fps:g}: it must be in 0.1 .. 1000")
     if not options.temperature > 0:
         raise UserError(f"--temperature {options.temperature:g}: it must be above 0; --greedy is its limit")
-    for option in ("ratio", "mutation"):
+    for option in ("ratio", "mutation", "strength"):
         if not 0 <= getattr(options, option) <= 1:
             raise UserError(f"{flag(option)} {getattr(options, option):g}: it must be from 0 to 1")
     for option in SHARES:

@@ -29,6 +29,10 @@ def write_pictures(run: Any, options: Options, place: Target, meta: dict[str, An
         from sample.translation import write_translations
 
         return write_translations(run, options, place, meta)
+    if place.kinds == (".svg",):
+        from sample.strokes import write_strokes
+
+        return write_strokes(run, options, place, meta)
     if options.reconstruct is not None or options.project is not None:
         return write_beside(run, options, place, meta)
     if any(getattr(options, name) is not None for name in ("mix", "genes", "breed")):

@@ -10,6 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from sample.options import Options, Target, wanted
+from train.data.pair import regions_of
 from train.data.pixels import recolour
 from train.flags import jit
 from zoo.codecs.images import ImageCodec, grid, read_image, write_png
@@ -37,13 +38,13 @@ def write_translations(run: Any, options: Options, place: Target, meta: dict[str
     size = None if options.keep_size else shapes[0][1]
     if place.kinds and size is None:
         raise UserError("--keep-size gives pictures of many sizes: let --out be a folder")
-    controls = {"way": "back"} if options.back else {}
+    controls = {"way": "back"} if options.back else looks_of(run, options, size)
     sources, made, names = [], [], files_at(options.translate or "", options.n)
     for number, file in enumerate(names):
         key = jax.random.fold_in(jax.random.key(options.seed), number)
         source = maps.read(file, size=size) if maps else read_image(file, channels=start.channels, size=size)
         sources.append(maps.colours(source) if maps else source)
-        made.append(end.decode(translated(run, start.encode(source), key, **controls)))
+        made.append(end.decode(translated(run, start.encode(source), key, **controls, **regions_for(options, source))))
     meta = {**meta, "size": "kept" if size is None else size}
     if place.kinds:
         path = with_suffix(place.stem, ".png")
@@ -61,12 +62,39 @@ def translated(run: Any, source: np.ndarray, key: Array, **controls: Any) -> np.
     at the ends, and cut off again."""
     height, width = source.shape[:2]
     ends = [(0, -side % run.model.granule) for side in (height, width)]
-    padded = np.pad(source, [*ends, (0, 0)], mode="symmetric")
-    made = _translate(run.model, run.params, run.extra, jnp.asarray(padded)[None], key, **controls)
+    padded = lambda x: jnp.asarray(np.pad(x, [*ends, (0, 0)], mode="symmetric"))
+    if (guide := controls.get("guide")) is not None and guide.ndim == 3:
+        controls["guide"] = padded(guide)
+    made = _translate(run.model, run.params, run.extra, padded(source)[None], key, **controls)
     return np.asarray(made)[0, :height, :width]
 
 
-@functools.partial(jit, static_argnums=0, static_argnames="way")
+def looks_of(run: Any, options: Options, size: int | None) -> dict[str, Any]:
+    """What a model that takes any look is told: pictures, and how much each of them counts."""
+    if not options.looks:
+        return {}
+    if "looks" not in signature(run.model.translate).parameters:
+        raise UserError(f"--looks: {run.config.name} has learnt which look it gives; adain takes any")
+    if options.shares and (len(options.shares) != len(options.looks) or not all(s > 0 for s in options.shares)):
+        raise UserError(f"--shares: there should be {len(options.looks)}, one above 0 for each of --looks")
+    codec, looks = ImageCodec(channels=3), []
+    for place in options.looks:
+        if not (file := Path(place).expanduser()).is_file():
+            raise UserError(f"--looks {place}: no such file")
+        looks.append(jnp.asarray(codec.encode(read_image(file, channels=3, size=size))))
+    shares = {"guide": jnp.asarray(options.shares)} if options.shares else {}
+    return {"looks": tuple(looks), "strength": options.strength, "keep_colours": options.keep_colours, **shares}
+
+
+def regions_for(options: Options, source: np.ndarray) -> dict[str, np.ndarray]:
+    """Where each look is to be in a picture [H, W, C]."""
+    if options.regions is None:
+        return {}
+    told, file = f"--regions {options.regions}", Path(options.regions).expanduser()
+    return {"guide": regions_of(told, file, source.shape[:2], len(options.looks))}
+
+
+@functools.partial(jit, static_argnums=0, static_argnames=("way", "keep_colours"))
 def _translate(model: TranslationModel, params: Any, extra: Any, source: Array, key: Array, **controls: Any) -> Array:
     return model.translate(params, extra, source, key, **controls)
 

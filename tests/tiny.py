@@ -56,6 +56,8 @@ TINY: dict[str, dict[str, Any]] = {
         "levels": 3,
     },
     "fast-style": {"image_size": 16, "width": 2, "blocks": 1, "filters": 3, "octaves": 2},
+    "adain": {"image_size": 16, "width": 2},
+    "painter": {"height": 16, "width": 20, "count": 5},
     "texture": {"size": 16, "style_height": 20, "style_width": 16, "filters": 3, "octaves": 2, "levels": 3},
     "gan2d": {"width": 8, "layers": 2, "critic_width": 8},
     "voxgan": {"image_size": 8, "channels": 1, "width": 4, "latent_size": 8},

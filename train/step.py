@@ -14,7 +14,7 @@ import jax.numpy as jnp
 import optax
 
 from zoo.model import Array, Batch, Extra, Loss, Metrics, Model, Params, Phase
-from zoo.nn.platform import by_platform
+from zoo.nn.platform import by_platform, platform
 
 INIT = 0x1417  # folded into the run's key for the parameters, so that no step's key repeats it
 
@@ -218,7 +218,10 @@ def dispatch(
     batch.
 
     Returns the state, and each step's metrics and ``failed`` as leaves [K]. Whatever K is, the step is compiled as the
-    body of a loop, so that runs cut into other dispatches agree bit for bit.
+    body of a loop, so that runs cut into other dispatches agree bit for bit. Beside a GPU a single step stands alone:
+    there the host would have to wait for the step before it knew that the loop has ended, and could not send the next
+    one meanwhile. (Runs agree to rounding then; XLA chooses kernels by timing them, so that two compilations need not
+    agree to more in any case.)
     """
 
     def body(state: State, one: Any):
@@ -227,6 +230,9 @@ def dispatch(
 
     if jax.tree.leaves(inputs)[0].shape[0] > 1:
         return jax.lax.scan(body, state, inputs)
+    if platform() == "gpu":
+        state, report = body(state, jax.tree.map(lambda leaf: leaf[0], inputs))
+        return state, jax.tree.map(lambda leaf: leaf[None], report)
     return first_of_two(body, state, inputs)
 
 

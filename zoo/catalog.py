@@ -110,6 +110,8 @@ CATALOG: Mapping[str, Entry] = MappingProxyType(
         "cyclegan-256": Entry("gan", "zoo.gan.cyclegan", "CycleGAN", "Zhu et al. 2017", "seasons?size=256"),
         "neural-style": Entry("style", "zoo.style.neural", "NeuralStyle", "Gatys et al. 2016", "pair"),
         "fast-style": Entry("style", "zoo.style.fast", "FastStyle", "Johnson et al. 2016", "seasons?size=256"),
+        "adain": Entry("style", "zoo.style.adain", "AdaIN", "Huang & Belongie 2017", "looks?size=256"),
+        "painter": Entry("algorithmic", "zoo.algorithmic.strokes", "Painter", "Li et al. 2020", "picture"),
         "texture": Entry("style", "zoo.style.texture", "Texture", "Gatys et al. 2015", "pair"),
         "animegan": Entry(
             "gan", "zoo.gan.animegan", "AnimeGAN", "Chen et al. 2020", "seasons?size=64", {"image_size": 64}

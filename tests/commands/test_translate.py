@@ -1,4 +1,4 @@
-"""zoo-sample --translate, on tiny runs of pix2pix and of cyclegan."""
+"""zoo-sample --translate, on tiny runs of pix2pix, spade, cyclegan and adain."""
 
 from pathlib import Path
 
@@ -15,8 +15,8 @@ SIDE = 16
 
 @pytest.fixture(scope="module")
 def runs(tmp_path_factory) -> Path:
-    """The runs ``pix2pix`` (of a grey sketch), ``spade`` (of maps of six labels) and ``cyclegan`` (of files); a folder
-    ``mine`` of two pictures of other sizes, and ``maps`` of two maps."""
+    """The runs ``pix2pix`` (of a grey sketch), ``spade`` (of maps of six labels), ``cyclegan`` (of files) and
+    ``adain``; a folder ``mine`` of two pictures of other sizes, and ``maps`` of maps."""
     folder = tmp_path_factory.mktemp("translators")
     rng = np.random.default_rng(0)
     for side in ("mine", "maps", "warm", "cold"):
@@ -27,14 +27,19 @@ def runs(tmp_path_factory) -> Path:
         place = folder / ("warm", "cold")[number % 2] / f"{number}.png"
         write_png(rng.integers(0, 256, (SIDE, SIDE, 3), np.uint8), place)
     budget = ["--steps", "1", "--batch-size", "8", "--dispatch", "1", "--save-every", "1"]
-    shape = ["--model.width", "4", "--model.critic-layers", "1"]
+    shape, critic = ["--model.width", "4"], ["--model.critic-layers", "1"]
+    halves = np.zeros((10, 12, 1), np.uint8)
+    halves[:, 6:] = 1
+    (folder / "regions").mkdir()
+    write_png(halves, folder / "regions" / "halves.png")
     sketch, pairs = f"sketch?size={SIDE}&family=glass", f"pairs:{folder}/warm,{folder}/cold?match=none"
     write_png(rng.integers(0, 6, (20, 30, 1)).astype(np.uint8), folder / "maps" / "land.png")
     write_png(np.full((16, 16, 1), 200, np.uint8), folder / "maps" / "wrong.png")
     trainings = (
-        ("pix2pix", sketch, []),
-        ("spade", f"regions?size={SIDE}", []),
-        ("cyclegan", pairs, ["--model.blocks", "1"]),
+        ("pix2pix", sketch, critic),
+        ("spade", f"regions?size={SIDE}", critic),
+        ("cyclegan", pairs, [*critic, "--model.blocks", "1"]),
+        ("adain", f"looks?size={SIDE}", []),
     )
     for name, data, more in trainings:
         words = [name, "--data", data, *budget, *shape, *more, "--out", str(folder / name)]
@@ -92,6 +97,24 @@ def test_back_is_another_translator(runs, tmp_path, capsys):
     assert not np.array_equal(read_png(forth)[0], read_png(back)[0])
 
 
+def test_any_look_in_any_mixture_anywhere(runs, tmp_path, capsys):
+    warm, cold = runs / "warm" / "0.png", runs / "cold" / "1.png"
+
+    def made(name, *words):
+        (path,) = drawn(
+            capsys, runs / "adain", "--translate", runs / "mine" / "tree.png", *words, "--out", tmp_path / name
+        )
+        return read_png(path)[0].astype(int)
+
+    one, other = made("a", "--looks", warm), made("b", "--looks", cold)
+    assert one.shape == (SIDE, SIDE, 3) and np.abs(one - other).max() > 2
+    mixed = made("c", "--looks", warm, cold, "--shares", 1, 100000)
+    assert np.abs(mixed - other).max() <= 2 < np.abs(mixed - one).max()
+    regions = made("d", "--looks", warm, cold, "--regions", runs / "regions" / "halves.png", "--keep-size")
+    assert regions.shape == (20, 30, 3)
+    assert np.abs(made("e", "--looks", warm, "--strength", 0) - made("f", "--looks", cold, "--strength", 0)).max() <= 1
+
+
 def test_samples_are_translations_of_what_was_seen(runs, tmp_path, capsys):
     (path,) = drawn(capsys, runs / "pix2pix", "-n", 4, "--out", tmp_path / "grid.png")
     assert read_png(path)[0].shape == (2 * (SIDE + 2) + 2, 2 * (SIDE + 2) + 2, 3)
@@ -104,9 +127,20 @@ def test_samples_are_translations_of_what_was_seen(runs, tmp_path, capsys):
         ("pix2pix", ["--translate", "{0}/pix2pix/checkpoints"], "no .png, .jpg, .jpeg, .webp in this folder"),
         ("pix2pix", ["--translate", "{0}/mine", "--back"], "pix2pix has learnt one direction only"),
         ("pix2pix", ["--back"], "add --translate DIR"),
+        ("pix2pix", ["--out", "{1}/a.svg"], "pix2pix paints areas; .svg is for painter"),
         ("cyclegan", ["--translate", "{0}/mine", "--images"], "--translate writes translations: leave out --images"),
         ("cyclegan", ["--translate", "{0}/mine", "--keep-size", "--out", "{1}/a.png"], "let --out be a folder"),
         ("cyclegan", ["--interpolate", "3"], "no latent space"),
+        ("cyclegan", ["--translate", "{0}/mine", "--looks", "{0}/mine/lake.png"], "adain takes any"),
+        ("adain", ["--looks", "{0}/mine/lake.png"], "--looks are for translations: add --translate DIR"),
+        ("adain", ["--translate", "{0}/mine", "--looks", "{0}/none.png"], "no such file"),
+        ("adain", ["--translate", "{0}/mine", "--strength", "0.5"], "add --looks FILE"),
+        ("adain", ["--translate", "{0}/mine", "--looks", "{0}/mine/lake.png", "--shares", "1", "2"], "should be 1"),
+        (
+            "adain",
+            ["--translate", "{0}/mine", "--looks", "{0}/mine/lake.png", "--regions", "{0}/maps/land.png"],
+            "0 to 0",
+        ),
         ("cyclegan", ["--reconstruct", "{0}/mine"], "no encoder"),
     ],
 )

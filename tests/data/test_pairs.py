@@ -176,6 +176,13 @@ def test_a_sketch_is_of_its_picture():
     assert other.size == 1024 and np.abs(other.read(np.arange(6, dtype=np.int32))["image"] - batch["image"]).max() > 0.1
 
 
+def test_looks_have_nothing_to_do_with_the_pictures():
+    source = open_source("looks?size=16")
+    batch = source.read(np.arange(8, dtype=np.int32))
+    assert batch["input"].shape == batch["image"].shape == (8, 16, 16, 3) and source.fields["input_channels"] == 3
+    assert np.abs(batch["input"] - batch["image"]).mean((1, 2, 3)).min() > 0.05
+
+
 def test_seasons_are_warm_and_cold():
     """Red over blue in the one set, blue over red in the other, of different places."""
     batch = open_source("seasons?size=16").read(np.arange(16, dtype=np.int32))

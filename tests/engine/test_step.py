@@ -13,6 +13,7 @@ import pytest
 from train.placement import batch_of
 from train.step import Learner, dispatch, init_state, train_step
 from zoo.model import Phase
+from zoo.nn.platform import traced_for
 
 
 @dataclass(frozen=True)
@@ -97,6 +98,20 @@ def test_dispatches_of_any_size_are_the_same_run_bit_for_bit(sizes):
     parts, parts_report = run(learn, sizes)
     jax.tree.map(np.testing.assert_array_equal, values(one), values(parts))
     jax.tree.map(np.testing.assert_array_equal, one_report, parts_report)
+
+
+def test_beside_a_gpu_a_single_step_is_no_loop_that_the_host_waits_for():
+    learn = learner(Duel(every=3), optax.adam, ema={"first": 0.9})
+    looped, looped_report = run(learn, (1,) * 4)
+    with traced_for("gpu"):
+        make = batch_of(lambda tables, index: {"x": tables["x"][index]})
+        go = functools.partial(dispatch, learn, make)
+        indices = np.zeros((1, 8), np.int32)
+        assert "while" not in str(jax.make_jaxpr(go)(state_of(learn, 0), {"x": X}, indices))
+        alone, report = run(learn, (1,) * 4)
+    close = functools.partial(np.testing.assert_allclose, rtol=1e-5, atol=1e-6)
+    jax.tree.map(close, values(looped), values(alone))
+    jax.tree.map(close, looped_report, report)
 
 
 def test_every_step_has_a_key_of_its_own_that_does_not_depend_on_the_dispatch():

@@ -12,6 +12,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from networks import squeezenet_arrays
 
 from zoo.errors import UserError
 from zoo.features import VGG, SqueezeNet, load_features
@@ -37,17 +38,6 @@ def vgg_arrays(depth=11, width=3):
             index, channels = index + 2, width
         index += 1
     return arrays | {"classifier.0.weight": np.zeros((2, 2), np.float32)}
-
-
-def squeezenet_arrays(width=2):
-    arrays, channels = {"conv1.w": RNG.normal(0, 0.1, (4, 3, 7, 7)), "conv1.b": RNG.normal(size=4)}, 4
-    for number in range(2, 10):
-        for name, side, into in (("squeeze1x1", 1, channels), ("expand1x1", 1, width), ("expand3x3", 3, width)):
-            arrays[f"fire{number}.{name}.w"] = RNG.normal(0, 0.5, (width, into, side, side))
-            arrays[f"fire{number}.{name}.b"] = RNG.uniform(0.1, 1, width)  # some of it must be seen
-        channels = 2 * width
-    arrays |= {"conv10.w": RNG.normal(size=(5, channels, 1, 1)), "conv10.b": RNG.normal(size=5)}
-    return {name: array.astype(np.float32) for name, array in arrays.items()}
 
 
 def conv(x, kernel, bias, stride=1, pad=0):
@@ -87,7 +77,7 @@ def test_vgg_is_the_published_network(tmp_path):
 
 
 def test_squeezenet_is_the_published_network(tmp_path):
-    arrays, image = squeezenet_arrays(), RNG.uniform(-1, 1, (45, 38, 3)).astype(np.float32)
+    arrays, image = squeezenet_arrays(RNG), RNG.uniform(-1, 1, (45, 38, 3)).astype(np.float32)
     np.savez(tmp_path / "squeezenet.npz", **arrays)
     network, params = load_features(tmp_path / "squeezenet.npz")
     found = jax.jit(network)(params, image[None])
@@ -107,7 +97,7 @@ def test_squeezenet_is_the_published_network(tmp_path):
 
 
 def test_nothing_behind_the_last_layer_that_is_asked_for_is_computed():
-    shapes = jax.tree.map(lambda array: jax.ShapeDtypeStruct(array.shape, array.dtype), squeezenet_arrays())
+    shapes = jax.tree.map(lambda array: jax.ShapeDtypeStruct(array.shape, array.dtype), squeezenet_arrays(RNG))
     params = jax.eval_shape(
         lambda arrays: SqueezeNet.read(None, {k: np.zeros(v.shape) for k, v in arrays.items()})[1], shapes
     )

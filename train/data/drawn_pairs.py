@@ -1,4 +1,4 @@
-"""sketch, seasons, regions: pictures to be made of others, drawn on the device. Nothing is stored, nothing is
+"""sketch, seasons, looks, regions: pictures to be made of others, drawn on the device. Nothing is stored, nothing is
 downloaded."""
 
 from collections.abc import Callable
@@ -48,6 +48,22 @@ def open_seasons(spec: Spec, split: str, *, image_size: int | None, length: int 
 
         keys = zip(("input", "image"), jax.random.split(key), (WARM, COLD), strict=True)
         return {name: draw_labelled(own, size, ("ridges",), palettes)[0] for name, own, palettes in keys}
+
+    return _drawn(spec, split, example, image_size, input_channels=3)
+
+
+def open_looks(spec: Spec, split: str, *, image_size: int | None, length: int | None) -> Source:
+    """looks?size=N&count=N: pictures of every family and palette (``input``) and others (``image``), which have nothing
+    to do with them but that their look is to be had."""
+    spec.allow("size", "count")
+
+    def example(key: Any, size: int) -> dict[str, Any]:
+        import jax
+
+        from zoo.algorithmic.art import EVERY, FAMILIES, draw_labelled
+
+        pairs = zip(("input", "image"), jax.random.split(key), strict=True)
+        return {name: draw_labelled(own, size, tuple(FAMILIES), EVERY)[0] for name, own in pairs}
 
     return _drawn(spec, split, example, image_size, input_channels=3)
 

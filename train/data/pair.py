@@ -1,4 +1,4 @@
-"""pair: a picture, and one or several others whose look it is to have."""
+"""pair: a picture, and one or several others whose look it is to have. picture: one alone."""
 
 from pathlib import Path
 from typing import Any
@@ -12,7 +12,7 @@ from zoo.codecs.errors import CodecError
 from zoo.codecs.images import ImageCodec, read_image
 from zoo.errors import UserError
 
-SIZE = 256
+SIZE, SMALL = 256, 128
 LEAST = 16
 DRAWN = "ridges", "streams"  # formulas of the content and of the style, where no files are named
 
@@ -50,6 +50,28 @@ def open_pair(spec: Spec, split: str, *, image_size: int | None, length: int | N
         arrays=arrays,
         example=example,
     )  # fmt: skip
+
+
+def open_picture(spec: Spec, split: str, *, image_size: int | None, length: int | None) -> Source:
+    """picture:FILE?size=N&seed=N
+
+    One example: ``image``, the whole picture, its longer side of ``size`` pixels (128). Without a file it is drawn,
+    another one with another ``seed``. All splits are the same.
+    """
+    spec.allow("size", "seed")
+    size = image_size or spec.integer("size", SMALL, least=LEAST) or SMALL
+    if spec.path:
+        picture = picture_of(spec, Path(spec.path).expanduser(), size)
+    else:
+        picture = drawn(spec.integer("seed", 0, least=0) or 0, (size, size))[0]
+    return Source(
+        spec=spec.text,
+        codec=ImageCodec(channels=3),
+        size=1,
+        fields={"height": picture.shape[0], "width": picture.shape[1]},
+        arrays={"image": picture},
+        example=lambda arrays, index: {"image": pixels.to_unit(arrays["image"])},
+    )
 
 
 def example(arrays: dict[str, Any], index: Any) -> dict[str, Any]:
@@ -118,7 +140,7 @@ def drawn(seed: int, sizes: tuple[int, int]) -> list[np.ndarray]:
 def guide_of(spec: Spec, shape: tuple[int, int], styles: int) -> np.ndarray:
     """float32 [H, W, S]."""
     if "regions" in spec.options:
-        return regions_of(spec, Path(spec.options["regions"]).expanduser(), shape, styles)
+        return regions_of(spec.text, Path(spec.options["regions"]).expanduser(), shape, styles)
     try:
         weights = [float(part) for part in spec.options.get("weights", ",".join(["1"] * styles)).split(",")]
     except ValueError:
@@ -128,16 +150,17 @@ def guide_of(spec: Spec, shape: tuple[int, int], styles: int) -> np.ndarray:
     return np.broadcast_to(np.asarray(weights, np.float32), (*shape, styles)).copy()
 
 
-def regions_of(spec: Spec, file: Path, shape: tuple[int, int], styles: int) -> np.ndarray:
-    """The map's labels as planes of 0 and 1."""
+def regions_of(told: str, file: Path, shape: tuple[int, int], styles: int) -> np.ndarray:
+    """The map's labels as planes of 0 and 1, float32 [H, W, S]. UserError, which begins as it was ``told``, where it is
+    no map of all styles."""
     from PIL import Image
 
     try:
         labels = read_image(file, channels=1)[..., 0]
     except CodecError as error:
-        raise UserError(f"{spec.text}: {error}") from None
+        raise UserError(f"{told}: {error}") from None
     labels = np.asarray(Image.fromarray(labels).resize((shape[1], shape[0]), Image.Resampling.NEAREST))
     if int(labels.max()) >= styles or len(np.unique(labels)) < styles:
         seen = ", ".join(map(str, np.unique(labels)[:8]))
-        raise UserError(f"{spec.text}: regions should have the labels 0 to {styles - 1}; {file} has {seen}")
+        raise UserError(f"{told}: regions should have the labels 0 to {styles - 1}; {file} has {seen}")
     return np.eye(styles, dtype=np.float32)[labels]

@@ -17,12 +17,14 @@ FORMS = {
     "docs": "docs",
     "sketch": "sketch",
     "seasons": "seasons",
+    "looks": "looks",
     "regions": "regions",
     "solids": "solids",
     "plucks": "plucks",
     "beats": "beats",
     "bounce": "bounce",
     "images": "images:DIR",
+    "picture": "picture:FILE",
     "pair": "pair:CONTENT,STYLE",
     "pairs": "pairs:A,B",
     "idx": "idx:DIR",
@@ -39,7 +41,7 @@ FORMS = {
     "tfds": "tfds:NAME",
 }
 
-DRAWN = frozenset({"pair"})
+DRAWN = frozenset({"picture", "pair"})
 """Of those that name files, what is drawn where none are named."""
 
 

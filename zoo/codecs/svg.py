@@ -62,15 +62,19 @@ class Ink(NamedTuple):
     colour: int
     width: float
     strokes: Drawing
+    opacity: float = 1.0
 
 
 def write_sheet(
-    sheets: Sequence[tuple[int, Sequence[Ink]]], path: Path, *, meta: dict[str, Any], columns: int | None = None
-) -> None:
-    """Coloured drawings on papers of their own (0xrrggbb), each a square from -1 to 1 with y downwards, in rows of
-    ``columns`` (None: about square). What lies outside its paper is cut off. CodecError where it cannot be written."""
-    columns, step = columns or math.ceil(math.sqrt(len(sheets))), 2.04
-    width, height = step * min(columns, len(sheets)) - 0.04, step * math.ceil(len(sheets) / columns) - 0.04
+    sheets: Sequence[tuple[int, Sequence[Ink]]], path: Path, *, meta: dict[str, Any], columns: int | None = None,
+    sides: tuple[float, float] = (2.0, 2.0),
+) -> None:  # fmt: skip
+    """Coloured drawings on papers of their own (0xrrggbb), whose middle is 0, 0 and whose width and height are
+    ``sides``, y downwards, in rows of ``columns`` (None: about square). What lies outside its paper is cut off.
+    CodecError where it cannot be written."""
+    columns, (across, down), gap = columns or math.ceil(math.sqrt(len(sheets))), sides, 0.04
+    width = (across + gap) * min(columns, len(sheets)) - gap
+    height = (down + gap) * math.ceil(len(sheets) / columns) - gap
     parts = [
         f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width:.6g} {height:.6g}">',
         f"<metadata>{escape(json.dumps({META_KEY: meta}))}</metadata>",
@@ -78,13 +82,16 @@ def write_sheet(
     for at, (paper, inks) in enumerate(sheets):
         row, column = divmod(at, columns)
         parts.append(
-            f'<svg x="{step * column:.6g}" y="{step * row:.6g}" width="2" height="2" viewBox="-1 -1 2 2">\n'
-            f'<rect x="-1" y="-1" width="100%" height="100%" fill="#{paper:06x}"/>\n'
+            f'<svg x="{(across + gap) * column:.6g}" y="{(down + gap) * row:.6g}" width="{across:.6g}" '
+            f'height="{down:.6g}" viewBox="{-across / 2:.6g} {-down / 2:.6g} {across:.6g} {down:.6g}">\n'
+            f'<rect x="{-across / 2:.6g}" y="{-down / 2:.6g}" width="100%" height="100%" fill="#{paper:06x}"/>\n'
             '<g fill="none" stroke-linecap="round" stroke-linejoin="round">'
         )
         for ink in inks:
             rounded = tuple(np.round(stroke, 4) for stroke in ink.strokes)
-            parts.append(f'<path stroke="#{ink.colour:06x}" stroke-width="{ink.width:.4g}" d="{path_of(rounded)}"/>')
+            opacity = f' stroke-opacity="{ink.opacity:.3g}"' if ink.opacity < 1 else ""
+            look = f'stroke="#{ink.colour:06x}" stroke-width="{ink.width:.4g}"{opacity}'
+            parts.append(f'<path {look} d="{path_of(rounded)}"/>')
         parts.append("</g>\n</svg>")
     write_bytes(path, "\n".join([*parts, "</svg>\n"]).encode())
 

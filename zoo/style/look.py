@@ -1,6 +1,6 @@
 """What a picture shows and how it looks, in numbers: features, and how often two of them are seen together."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
@@ -74,7 +74,7 @@ def look_of(features: str | None, octaves: int | None, filters: int = 64) -> Loo
     filters, one of a network that was trained. UserError where the file is none."""
     if features is None:
         return Look(RandomFilters(SIDES, filters), octaves or 4, coarse=2)
-    return Look(_read(features)[0], octaves or 1)
+    return Look(read_features(features)[0], octaves or 1)
 
 
 def weights_of(look: Look, features: str | None, key: Array) -> Any:
@@ -82,11 +82,11 @@ def weights_of(look: Look, features: str | None, key: Array) -> Any:
     if isinstance(look.network, RandomFilters):
         return look.network.init(key)
     assert features is not None
-    return _read(features)[1]
+    return read_features(features)[1]
 
 
 @lru_cache(maxsize=1)
-def _read(features: str) -> tuple[FeatureNetwork, Any]:
+def read_features(features: str) -> tuple[FeatureNetwork, Any]:
     """Once, though every trace asks for the network; outside of any trace, so that the arrays may be kept."""
     with jax.ensure_compile_time_eval():
         return load_features(features)
@@ -125,11 +125,14 @@ def _gram(x: Array, usual: Array, guide: Array | None) -> Array:
 
 def _where(guide: Array, x: Array) -> Array:
     """[B, H, W, S] -> [B, h * w, S] at the places of x [B, h, w, C], which sum to one."""
-    rows, columns = (
-        np.arange(small) * large // small for small, large in zip(x.shape[1:3], guide.shape[1:3], strict=True)
-    )
-    where = guide[:, rows][:, :, columns].reshape(len(x), -1, guide.shape[-1])
+    where = placed(guide, x.shape[1:3]).reshape(len(x), -1, guide.shape[-1])
     return where / (jnp.sum(where, axis=1, keepdims=True) + TINY)
+
+
+def placed(guide: Array, sides: Sequence[int]) -> Array:
+    """[B, H, W, S] -> [B, h, w, S], what stands at so many places."""
+    rows, columns = (np.arange(small) * large // small for small, large in zip(sides, guide.shape[1:3], strict=True))
+    return guide[:, rows][:, :, columns]
 
 
 def unlike(found: list[Array], wanted: list[Array], shares: Array | None = None) -> Array:

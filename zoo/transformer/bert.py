@@ -15,7 +15,7 @@ from zoo.infilling import Order, infill
 from zoo.losses import token_nll
 from zoo.model import Array, Batch, Extra, Metrics, Params, Phase
 from zoo.nn.attention import full_attention
-from zoo.nn.dense import Dense
+from zoo.nn.dense import Dense, DenseParts
 from zoo.nn.embed import Embed
 from zoo.nn.norm import LayerNorm
 from zoo.tokens import DROPOUT
@@ -166,10 +166,11 @@ class Block(nn.Module):
     def __call__(self, x: Array, lengths: Array, *, train: bool) -> Array:
         """x [B, T, D] -> [B, T, D]."""
         dtype = jnp.dtype(self.dtype)
-        dense = partial(Dense, kernel_init=nn.initializers.truncated_normal(0.02), dtype=dtype)
+        init = nn.initializers.truncated_normal(0.02)
+        dense = partial(Dense, kernel_init=init, dtype=dtype)
         norm = partial(LayerNorm, epsilon=self.epsilon, dtype=dtype)
         drop = partial(nn.Dropout(self.dropout), deterministic=not train)
-        parts = jnp.split(dense(3 * self.width, name="qkv")(x), 3, axis=-1)
+        parts = DenseParts(3 * self.width, parts=3, kernel_init=init, dtype=dtype, name="qkv")(x)
         q, k, v = (part.reshape(*x.shape[:-1], self.heads, -1) for part in parts)
         mixed = dense(self.width, name="project")(full_attention(q, k, v, lengths=lengths).reshape(x.shape))
         x = norm(name="norm_1")(x + drop(mixed))

@@ -9,8 +9,9 @@ import jax.numpy as jnp
 from zoo.errors import UserError
 from zoo.model import Array, Batch, Carry, Extra, Params
 from zoo.nn.attention import cached_attention, causal_attention, full_attention, sinusoids, write_row
-from zoo.nn.dense import Dense
+from zoo.nn.dense import Dense, DenseParts
 from zoo.nn.embed import Embed
+from zoo.nn.gelu import gelu
 from zoo.nn.norm import LayerNorm
 
 Activation = Literal["gelu", "exact-gelu", "relu"]
@@ -38,7 +39,7 @@ class Block(nn.Module):
         dtype = jnp.dtype(self.dtype)
         self.norm_1 = LayerNorm(epsilon=self.epsilon, dtype=dtype)
         self.norm_2 = LayerNorm(epsilon=self.epsilon, dtype=dtype)
-        self.qkv = Dense(3 * self.width, kernel_init=small, dtype=dtype)
+        self.qkv = DenseParts(3 * self.width, parts=3, kernel_init=small, dtype=dtype)
         self.project = Dense(self.width, kernel_init=smaller, dtype=dtype)
         self.expand = Dense(self.inner, kernel_init=small, dtype=dtype)
         self.contract = Dense(self.width, kernel_init=smaller, dtype=dtype)
@@ -68,14 +69,13 @@ class Block(nn.Module):
 
     def heads_of(self, x: Array) -> list[Array]:
         """x [..., D] -> q, k, v [..., H, D/H]."""
-        parts = jnp.split(self.qkv(x), 3, axis=-1)
-        return [part.reshape(*x.shape[:-1], self.heads, self.width // self.heads) for part in parts]
+        return [part.reshape(*x.shape[:-1], self.heads, self.width // self.heads) for part in self.qkv(x)]
 
     def mlp(self, x: Array) -> Array:
         hidden = self.expand(self.norm_2(x))
         if self.activation == "relu":
             return self.contract(nn.relu(hidden))
-        return self.contract(nn.gelu(hidden, approximate=self.activation == "gelu"))
+        return self.contract(gelu(hidden) if self.activation == "gelu" else nn.gelu(hidden, approximate=False))
 
 
 class Decoder(nn.Module):

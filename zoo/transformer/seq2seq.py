@@ -15,7 +15,7 @@ from zoo.losses import token_nll
 from zoo.model import Array, Batch, Carry, Extra, Metrics, Params, Phase
 from zoo.music.grid import cells_of
 from zoo.nn.attention import full_attention
-from zoo.nn.dense import Dense
+from zoo.nn.dense import Dense, DenseParts
 from zoo.nn.embed import Embed
 from zoo.nn.norm import LayerNorm
 from zoo.tokens import DROPOUT
@@ -216,13 +216,13 @@ class Cross(nn.Module):
         dtype, small = jnp.dtype(self.dtype), nn.initializers.normal(0.02)
         self.norm = LayerNorm(dtype=dtype)
         self.query = Dense(self.width, kernel_init=small, dtype=dtype)
-        self.key_value = Dense(2 * self.width, kernel_init=small, dtype=dtype)
+        self.key_value = DenseParts(2 * self.width, parts=2, kernel_init=small, dtype=dtype)
         self.project = Dense(self.width, kernel_init=small, dtype=dtype)
         self.drop = nn.Dropout(self.dropout)
 
     def read(self, memory: Array) -> tuple[Array, Array]:
         """[B, S, D] -> its keys and values [B, S, H, D/H]."""
-        k, v = jnp.split(self.key_value(memory), 2, axis=-1)
+        k, v = self.key_value(memory)
         return self.heads_of(k), self.heads_of(v)
 
     def __call__(self, x: Array, k: Array, v: Array, lengths: Array, *, train: bool = False) -> Array:
