@@ -21,13 +21,12 @@ from benchmarks.machine import device
 from benchmarks.watching import recompilations, waits
 from train.checkpoint import Checkpoints
 from train.cli import parse
-from train.engine import Engine
+from train.engine import Engine, engine_for
 from train.feed import loaders
 from train.fit import fit_to_data
 from train.folder import RunFolder
 from train.loop import Run
 from train.pace import Pace
-from train.placement import place
 from train.watch import Watcher
 
 SECONDS = 3.0  # of each measurement
@@ -52,7 +51,7 @@ class Finding:
 def examine(words: Sequence[str]) -> str:
     """The page. ``words``: as after ``zoo-train``."""
     config, source = fit_to_data(*parse(list(words)))
-    engine = Engine(config, place(config.options.parallel), source.example)
+    engine = engine_for(config, source)
     feed, tables = loaders(config, source, 0), engine.placement.put_tables(source.arrays)
     run = Running(engine, source, feed, tables, config.options.dispatch or 1)
     found = Finding(f"{config.name} on {device()}, batch {config.options.batch_size}, {config.options.parallel}")

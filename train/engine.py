@@ -22,6 +22,7 @@ from train.placement import (
     each_device,
     first_replica,
     given,
+    place,
     put_global,
     replicas,
     split_batch,
@@ -154,6 +155,13 @@ class Engine:
 
     def from_saved(self, state: State) -> State:
         return replicas(state) if self.placement.mode == "pmap" else state
+
+
+def engine_for(config: Config, source: Any) -> Engine:
+    """An engine on all devices; on the first where the data are one example, which nothing can be divided into."""
+    alone = source.size == 1 and config.options.parallel != "pmap" and jax.process_count() == 1
+    devices = jax.devices()[:1] if alone else None
+    return Engine(config, place(config.options.parallel, devices, members=config.members), source.example)
 
 
 def stack_trees(trees: list[Any]) -> Any:

@@ -12,14 +12,14 @@ import numpy as np
 
 from train.checkpoint import Checkpoints, digest, first_line
 from train.config import Config
-from train.engine import Engine, adopt
+from train.engine import Engine, adopt, engine_for
 from train.events import Events
 from train.feed import loaders
 from train.folder import RunFolder
 from train.health import ADVICE, Health
 from train.log import MetricsFile
 from train.pace import Pace
-from train.placement import first_replica, place, read_report
+from train.placement import first_replica, read_report
 from train.population import summary
 from train.processes import Vote, largest, not_alone, together
 from train.runs import restore_run
@@ -48,7 +48,7 @@ def train(config: Config, source: Any, *, quiet: bool = False) -> Result:
     main = jax.process_index() == 0
     with contextlib.ExitStack() as stack:
         stop = stack.enter_context(signals())
-        engine = Engine(config, place(options.parallel, members=config.members), source.example)
+        engine = engine_for(config, source)
         with together():
             if main:
                 claim(stack, folder, config, source)
