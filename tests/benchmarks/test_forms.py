@@ -32,6 +32,7 @@ SIZES = {
     "upsample": ((2, 4, 4, 3),), "bias": ((2, 3, 4), (4,)), "dense": ((2, 3, 4), (4, 5)),
     "batch-norm": ((4, 3, 3, 5), (5,), (5,)), "layer-norm": ((2, 3, 8), (8,), (8,), (8, 5)),
     "attention": ((2, 5, 2, 4),) * 3, "cudnn-attention": ((2, 5, 2, 4),) * 3, "token-nll": ((2, 3, 7),),
+    "gelu": ((5, 7),), "parts": ((2, 5, 6), (6, 192), (192,)), "embed": ((6, 4), (9, 4)),
     "bf16-logits": ((6, 4), (9, 4)), "r1": small("gan2d", 4), "gradient-penalty": small("gan2d", 4),
     "path-length": small("stylegan2", 2), "lstm": LSTM, "lstm-fused": LSTM, "lstm-gradient": LSTM,
     "gru-gradient": ((5, 2, 3), (3, 9), (3, 9), (9,), (9,)), "flags": small("vae", 4),
