@@ -5,15 +5,15 @@ import jax.numpy as jnp
 from flax import linen as nn
 from jax import lax
 
-from zoo.nn.platform import by_platform
+from zoo.nn.platform import platform
 
 Array = jax.Array
 
 FEW = 1024
-"""Rows of a table up to which a product is meant to be the quicker way to sum them up beside an accelerator: it takes
-operations by the row, and additions into the same few rows wait for each other. (65 rows of 384, 16,384 lookups in
-bfloat16: the additions alone were 1.42 of 6.3 ms that a step of `gpt` took an H200. A CPU adds in turn anyway, and six
-times as fast as it multiplies.)"""
+"""Rows of a table up to which a product is meant to be the quicker way to sum them up beside a GPU: it takes operations
+by the row, and additions into the same few rows wait for each other. (65 rows of 384, 16,384 lookups in bfloat16: the
+additions alone were 1.42 of 6.3 ms that a step of `gpt` took an H200. A CPU adds in turn anyway, and six times as fast
+as it multiplies; for TPUs XLA expects no gain, and under fsdp it would gather all examples for the product.)"""
 
 
 class Embed(nn.Embed):
@@ -36,9 +36,9 @@ def lookup(table: Array, index: Array) -> Array:
 def _lookup_jvp(primals: tuple[Array, Array], tangents: tuple[Array, Array]) -> tuple[Array, Array]:
     (table, index), (change, _) = primals, tangents
     y = lookup(table, index)
-    if table.shape[0] > FEW:
+    if platform() != "gpu" or table.shape[0] > FEW:
         return y, jnp.take(change, index, axis=0)
-    return y, by_platform(change, index, cpu=lambda t, i: jnp.take(t, i, axis=0), default=_by_product)
+    return y, _by_product(change, index)
 
 
 def _by_product(table: Array, index: Array) -> Array:
