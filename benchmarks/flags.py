@@ -20,7 +20,7 @@ from zoo.errors import UserError
 
 # What is tried unasked, by suite; several flags of a set have spaces between them.
 TRIES: dict[Suite, tuple[str, ...]] = {
-    "cpu": ("xla_cpu_optimize_for_size=true", "xla_cpu_use_fusion_emitters=false"),
+    "cpu": ("xla_cpu_use_fusion_emitters=false", "xla_cpu_enable_concurrency_optimized_scheduler=false"),
     "gpu": (
         "xla_gpu_command_buffer_update_mode=SKIP_TEMP",
         "xla_gpu_command_buffer_update_mode=SKIP_PROFILED",
