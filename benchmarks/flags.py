@@ -12,10 +12,10 @@ from typing import Any
 import numpy as np
 
 from benchmarks.peers import Method, Session, Suite, answer
-from benchmarks.process import Worker, workers
+from benchmarks.process import workers
 from benchmarks.ratios import ratio
 from benchmarks.results import save, show
-from benchmarks.speed import rows, wait_until_quiet
+from benchmarks.speed import rows, undisturbed, wait_until_quiet
 from zoo.errors import UserError
 
 # What is tried unasked, by suite; several flags of a set have spaces between them.
@@ -62,7 +62,7 @@ def measure(session: Session, row: Any, sets: Sequence[str], dispatch: int) -> I
                 if isinstance(warm, str):
                     print(f"{row.name} {flags}: {warm}", flush=True)
                     continue
-                theirs, plain = in_turn(session, one, base)
+                theirs, plain = zip(*undisturbed(session, one, base), strict=True)
                 yield {
                     "row": f"{row.name} {flags}", "kind": "flags", "dispatch": dispatch,
                     "ratio": ratio([theirs], [plain]), "ours": float(np.median(theirs)), "unit": f"{row.unit}/s",
@@ -71,11 +71,3 @@ def measure(session: Session, row: Any, sets: Sequence[str], dispatch: int) -> I
                     "windows": {"with": theirs, "without": plain}, "pressure": pressure,
                     "date": date.today().isoformat(),
                 }  # fmt: skip
-
-
-def in_turn(session: Session, a: Worker, b: Worker) -> tuple[list[float], list[float]]:
-    """The speeds of their windows."""
-    method = session.method
-    found = [(a.window(method.seconds), b.window(method.seconds)) for _ in range(method.windows)]
-    first, second = zip(*found, strict=True)
-    return list(first), list(second)

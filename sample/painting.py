@@ -251,15 +251,15 @@ def write_lines(name: str, options: Options, path: Path, meta: dict[str, Any]) -
 
 def sheet(lines: Lines, colours: Array) -> tuple[int, list[Ink]]:
     """The colour of the paper, and the lines in the order in which they lie on it."""
-    paper = _hex(ramp(colours, lines.ground))
+    paper = hex_of(ramp(colours, lines.ground))
     tints = np.asarray(inks(lines.tone, lines.ground, colours)).T
-    looks = zip(map(_hex, tints), np.asarray(lines.width).tolist(), strict=True)
+    looks = zip(map(hex_of, tints), np.asarray(lines.width).tolist(), strict=True)
     strokes = zip(looks, np.asarray(lines.points, np.float64) * [1, -1], strict=True)
     seen = ((look, stroke) for look, stroke in strokes if look[1] > 0)
     return paper, [Ink(*look, tuple(stroke for _, stroke in run)) for look, run in groupby(seen, lambda each: each[0])]
 
 
-def _hex(colour: Any) -> int:
+def hex_of(colour: Any) -> int:
     """sRGB [3] as 0xrrggbb."""
     red, green, blue = (round(255 * min(max(float(part), 0), 1)) for part in colour)
     return 2**16 * red + 2**8 * green + blue

@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 
 from sample.options import Options, Target
+from sample.painting import hex_of
 from zoo.codecs.media import with_suffix
 from zoo.codecs.svg import Ink, write_sheet
 from zoo.errors import UserError
@@ -18,16 +19,10 @@ def write_strokes(run: Any, options: Options, place: Target, meta: dict[str, Any
     strokes = run.model.strokes(run.params)
     looks = zip(strokes.points, strokes.width, strokes.colour, strokes.opacity, strict=True)
     inks = [
-        Ink(_hex(colour), float(width), (np.asarray(points, np.float64),), float(opacity))
+        Ink(hex_of((colour + 1) / 2), float(width), (np.asarray(points, np.float64),), float(opacity))
         for points, width, colour, opacity in looks
     ]
     sides = run.model.width * run.model.pixel, run.model.height * run.model.pixel
     path = with_suffix(place.stem, ".svg")
-    write_sheet([(_hex(strokes.ground), inks)], path, meta=meta, sides=sides)
+    write_sheet([(hex_of((strokes.ground + 1) / 2), inks)], path, meta=meta, sides=sides)
     return [path]
-
-
-def _hex(colour: Any) -> int:
-    """A colour [3] from -1 to 1 as 0xrrggbb."""
-    red, green, blue = np.round(127.5 * (np.clip(np.asarray(colour), -1, 1) + 1)).astype(int).tolist()
-    return red << 16 | green << 8 | blue

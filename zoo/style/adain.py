@@ -3,7 +3,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import flax.linen as nn
 import jax
@@ -21,14 +21,24 @@ from zoo.nn.conv import Conv
 from zoo.style.look import cast, placed, read_features, unlike
 from zoo.style.painting import with_colours_of
 
-# network -> (its layers that tell a look, of which the last is decoded again; pixels that the picture is continued by,
-# so that each halving gives half). Of VGG those of the paper, section 6.1.
-LAYERS: Mapping[type, tuple[tuple[str, ...], int]] = {
-    RandomPyramid: (("relu1", "relu2", "relu3", "relu4"), 0),
-    SqueezeNet: (("conv1", "fire2", "fire3", "fire4"), 3),
-    VGG: (("relu1_1", "relu2_1", "relu3_1", "relu4_1"), 0),
+
+class Seen(NamedTuple):
+    """What is asked of a network of features."""
+
+    names: tuple[str, ...]
+    """Layers that tell a look, of which the last is decoded again."""
+    halvings: int
+    """Of the picture's sides, as far as that one."""
+    edge: int = 0
+    """Pixels that the picture is continued by, so that each halving gives half."""
+
+
+# Of VGG the layers of the paper, section 6.1.
+SEEN: Mapping[type, Seen] = {
+    RandomPyramid: Seen(("relu1", "relu2", "relu3", "relu4"), halvings=3),
+    SqueezeNet: Seen(("conv1", "fire2", "fire3", "fire4"), halvings=2, edge=3),
+    VGG: Seen(("relu1_1", "relu2_1", "relu3_1", "relu4_1"), halvings=3),
 }
-HALVINGS: Mapping[type, int] = {RandomPyramid: 3, SqueezeNet: 2, VGG: 3}
 EPSILON = 1e-5  # added to variances, as published
 
 Statistics = tuple[Array, Array]
@@ -75,24 +85,23 @@ class AdaIN:
 
     @property
     def granule(self) -> int:
-        return 2 ** HALVINGS[type(self.network)]
+        return 2 ** SEEN[type(self.network)].halvings
 
     @property
     def decoder(self) -> "Decoder":
-        return Decoder(HALVINGS[type(self.network)], self.dtype)
+        return Decoder(SEEN[type(self.network)].halvings, self.dtype)
 
     def init(self, key: Array, batch: Batch | None = None) -> tuple[Params, Extra]:
-        """``extra``: the newest pictures of training, and the newest looks."""
+        """``extra``: the newest pictures of training, and the newest looks. ``size`` is what the last layer makes of
+        noise, the root of its mean square: networks that read 0 to 255 make hundreds, of which no decoder begins."""
         del batch
-        own, other = jax.random.split(key)
+        own, other, drawn = jax.random.split(key, 3)
         network = self.network
         weights = network.init(other) if isinstance(network, RandomPyramid) else read_features(self.features or "")[1]
-        picture = jnp.zeros((1, self.image_size, self.image_size, 3))
-        *_, last = jax.eval_shape(self.encode, {"features": weights}, picture)
-        params = {
-            "decoder": self.decoder.init(own, jnp.zeros(last.shape))["params"],
-            "features": weights,
-        }
+        picture = jax.random.uniform(drawn, (1, self.image_size, self.image_size, 3), minval=-1.0, maxval=1.0)
+        *_, last = self.encode({"features": weights, "size": jnp.ones(())}, picture)
+        size = jnp.sqrt(jnp.mean(jnp.square(wide(last))) + EPSILON)
+        params = {"decoder": self.decoder.init(own, last)["params"], "features": weights, "size": size}
         kept = jnp.zeros((SHOWN, *picture.shape[1:]))
         return params, {"shown": kept, "looks": kept}
 
@@ -100,10 +109,11 @@ class AdaIN:
         return pairs_spec(batch_size, self.image_size, 3, 3)
 
     def encode(self, params: Params, images: Array) -> list[Array]:
-        """Images [B, H, W, 3] in [-1, 1] -> features [B, h, w, C] of each layer."""
-        names, edge = LAYERS[type(self.network)]
+        """Images [B, H, W, 3] in [-1, 1] -> features [B, h, w, C] of each layer, of the last in terms of ``size``."""
+        names, _, edge = SEEN[type(self.network)]
         seen = self.network(params["features"], cast(mirrored(images, edge), self.dtype), names)
-        return [seen[name] for name in names]
+        *early, last = (seen[name] for name in names)
+        return [*early, last / params["size"].astype(last.dtype)]
 
     def decode(self, params: Params, features: Array) -> Array:
         """The last layer's features [B, h, w, C] -> pictures [B, H, W, 3]."""
@@ -115,7 +125,7 @@ class AdaIN:
     ) -> tuple[Array, tuple[Extra, dict[str, Array]]]:
         """Equations 11 to 13, of relative distances (`zoo.style.look.unlike`)."""
         del key, step
-        frozen = {**params, "features": jax.lax.stop_gradient(params["features"])}
+        frozen = {name: tree if name == "decoder" else jax.lax.stop_gradient(tree) for name, tree in params.items()}
         terms = {name: jnp.mean(each) for name, each in self._terms(frozen, batch).items()}
         kept = {"shown": newest(extra["shown"], batch["input"]), "looks": newest(extra["looks"], batch["image"])}
         return self.content * terms["content"] + self.style * terms["style"], (kept, terms)
