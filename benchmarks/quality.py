@@ -25,6 +25,7 @@ ROWS = {
     ),
     "tang": "benchmarks.rows.poems",
     "groove": "benchmarks.rows.grooves",
+    "music-vae": "benchmarks.rows.melodies",
     "jsb-16th": "benchmarks.rows.chorales",
     "mnist-vae": "benchmarks.rows.mnist_vae",
     "mnist-iwae": "benchmarks.rows.mnist_vae",

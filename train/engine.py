@@ -103,11 +103,12 @@ class Engine:
             learner = averaging(learner_of(self.config))
             return compile_dispatch(self.placement, functools.partial(dispatch, learner, make_batch))
         apart = self.placement.apart
-        make_batch = make_batch if apart else split_batch(self.placement, make_batch)
+        alone = apart or self.placement.devices == 1  # with nothing to say of where an array is
+        make_batch = make_batch if alone else split_batch(self.placement, make_batch)
 
         def one(values: dict[str, jax.Array], state: State, tables: Any, inputs: Any) -> Any:
             learner = learner_of(with_member(self.config, values))
-            learner = learner if apart else spread(learner, self.placement, self.members)
+            learner = learner if alone else spread(learner, self.placement, self.members)
             return dispatch(replace(learner, members=axis), make_batch, state, tables, inputs)
 
         def in_turn(values: dict[str, jax.Array], state: State, tables: Any, inputs: Any) -> Any:

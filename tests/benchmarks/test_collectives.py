@@ -8,13 +8,14 @@ import jax
 import pytest
 from tiny import BATCH, tiny_config
 
-from benchmarks.aot import chips_of
+from benchmarks.aot import chips_of, compile_for, engine_of
 from benchmarks.collectives import Collective, collectives, result_sizes
 from train import placement
 from train.engine import Engine
 from train.placement import place
 
 ALL = tuple(jax.devices())
+SMALLEST = placement.SMALLEST_SPLIT
 PROGRAM = """
 HloModule jit_step, num_partitions=16
 
@@ -131,6 +132,12 @@ def test_recurrent_nets_do_not_sum_at_every_step(name):
     assert 1 <= sum(one.times for one in by_kind(compiled)["all-reduce"]) <= 3
 
 
+@pytest.mark.parametrize("name", ["adain", "fast-style"])
+def test_pictures_that_are_kept_to_be_seen_are_not_gathered(name):
+    compiled, _ = step(name, "jit", ALL)
+    assert set(by_kind(compiled)) == {"all-reduce"}
+
+
 @pytest.mark.parametrize("name", ["gpt", "vae"])
 def test_under_fsdp_parameters_are_gathered_once_and_activations_stay(name):
     """XLA for CPUs scatters a sum as all-reduce and slice: it is the bytes that count."""
@@ -155,12 +162,32 @@ def test_a_generator_s_work_is_split_though_it_sees_no_data(mode):
     assert compiled.cost_analysis()["flops"] < 0.25 * alone.cost_analysis()["flops"]
 
 
-@pytest.mark.skipif(find_spec("libtpu") is None, reason="libtpu compiles for TPUs and is not installed")
+# -- on TPUs, for which tiny models would be compiled otherwise -----------------------------------------------------------
+
+
+needs_libtpu = pytest.mark.skipif(find_spec("libtpu") is None, reason="libtpu compiles for TPUs and is not installed")
+EXAMPLES = 64  # on each chip; with few XLA sums and takes a part
+
+
+def preset_s_step(name, mode):
+    """kind -> collectives of a preset's own step on sixteen chips, and its state."""
+    chips = chips_of("v5e:4x4")[1]
+    return by_kind(compile_for(name, mode, chips, EXAMPLES)), engine_of(name, mode, chips, EXAMPLES).abstract()
+
+
+@needs_libtpu
+def test_time_and_batch_do_not_become_one_axis_on_tpus():
+    """Where the first is whole and the second split, they could not without being gathered."""
+    found, _ = preset_s_step("seqgan", "jit")
+    assert set(found) == {"all-reduce"}
+
+
+@needs_libtpu
 @pytest.mark.parametrize("name", ["gpt", "dcgan"])
-def test_on_tpus_gradients_are_scattered_around_rings(name):
+def test_on_tpus_gradients_are_scattered_around_rings(name, monkeypatch):
     """XLA for TPUs multiplies and scatters at once, around a ring that ends with one permutation."""
-    compiled, state = step(name, "fsdp", tuple(chips_of("v5e:2x2")[1]))
-    found = by_kind(compiled)
+    monkeypatch.setattr(placement, "SMALLEST_SPLIT", SMALLEST)
+    found, state = preset_s_step(name, "fsdp")
     assert {"all-gather", "reduce-scatter"} <= set(found) and "all-to-all" not in found
     assert len(found.get("collective-permute", [])) <= len(found["reduce-scatter"])
     assert sum(one.bytes for one in found["all-gather"]) < 2.5 * weight(state.params, split=True)

@@ -5,7 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from zoo.nn.dense import DenseParts
+from zoo.nn.dense import DenseParts, rows_by_matrix
 from zoo.nn.platform import traced_for
 
 
@@ -34,3 +34,13 @@ def test_a_gpu_is_given_a_product_each_of_sequences(platform, shape, count):
     with traced_for(platform):
         text = str(jax.make_jaxpr(lambda x: layer.apply(params, x))(jnp.zeros(shape)))
     assert text.count("dot_general") == count
+
+
+@pytest.mark.parametrize("platform", ["cpu", "gpu", "tpu"])
+def test_axes_become_one_on_cpus_only(platform):
+    """Elsewhere they may be split over devices."""
+    x, matrix = jnp.ones((3, 4, 5)), jnp.ones((5, 2))
+    with traced_for(platform):
+        traced = jax.make_jaxpr(lambda x: rows_by_matrix(x, matrix))(x)
+        np.testing.assert_allclose(rows_by_matrix(x, matrix), x @ matrix)
+    assert ("reshape" in str(traced)) == (platform == "cpu")

@@ -189,6 +189,7 @@ def test_the_newest_come_first():
     kept = jnp.arange(4.0)
     np.testing.assert_array_equal(newest(kept, jnp.array([8.0, 9.0])), [8, 9, 0, 1])
     np.testing.assert_array_equal(newest(kept, jnp.arange(10.0, 16.0)), [10, 11, 12, 13])
+    np.testing.assert_array_equal(newest(jnp.arange(6.0), jnp.arange(10.0, 16.0)), [10, 11, 12, 13, 0, 1])
 
 
 def test_cyclegan_s_losses():

@@ -18,6 +18,7 @@ NORMAL = nn.initializers.normal(0.02)
 ENLARGED = 286 / 256  # of what a picture is cropped from again, at random (Isola et al. 2017, section 6.2)
 FINE_BLOCKS = 3  # of pix2pixHD's local enhancer (Wang et al. 2018, appendix A)
 SMALL = 128  # pixels a side up to which six residual blocks do (Zhu et al. 2017, section 7.1)
+FRESH = 4  # of a batch, that are kept to be seen
 
 
 class UNet(nn.Module):
@@ -215,8 +216,14 @@ def between(x: Array, places: Array) -> Array:
 
 
 def newest(kept: Array, fresh: Array) -> Array:
-    """The first ``len(kept)`` of the ``fresh`` examples and, behind them, of those ``kept``; in the latters' dtype."""
-    return jnp.concatenate([fresh.astype(kept.dtype), kept])[: len(kept)]
+    """The first few of the ``fresh`` examples and, behind them, those ``kept``, as many as these; in their dtype.
+
+    Few, since every device keeps them and has to be sent them; and by a sum over the batch, since devices that each
+    have a part of it would otherwise join the parts of all that is kept.
+    """
+    first = jnp.eye(min(FRESH, len(kept)), len(fresh), dtype=kept.dtype)[: len(fresh)]
+    chosen = jnp.tensordot(first, fresh.astype(kept.dtype), axes=1, precision="highest")
+    return jnp.concatenate([chosen, kept])[: len(kept)]
 
 
 def swapped(pool: Array, count: Array, fakes: Array, key: Array) -> tuple[Array, Array, Array]:

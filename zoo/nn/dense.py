@@ -1,7 +1,8 @@
 """Dense layers over [..., D] whose kernel's gradient is one product of two matrices as they lie in memory.
 
 The gradient of ``x @ kernel`` sums over every axis of x but the last. With more than one of these, XLA:CPU first writes
-a transposed copy of what it multiplies. So the axes become one before the product.
+a transposed copy of what it multiplies. So there the axes become one before the product. Elsewhere they stay apart: the
+axes of time and of a batch that is split over devices do not become one without being gathered.
 """
 
 from collections.abc import Callable
@@ -20,7 +21,7 @@ ROWS = (((1,), (0,)), ((), ()))
 
 def rows_by_matrix(x: Array, matrix: Array) -> Array:
     """[..., D] by [D, E] -> [..., E]."""
-    if x.ndim < 3:
+    if x.ndim < 3 or platform() != "cpu":
         return lax.dot_general(x, matrix, (((x.ndim - 1,), (0,)), ((), ())))
     return lax.dot_general(x.reshape(-1, x.shape[-1]), matrix, ROWS).reshape(*x.shape[:-1], matrix.shape[-1])
 

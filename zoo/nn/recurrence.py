@@ -84,8 +84,7 @@ def _lstm_scan_jvp(primals: tuple, tangents: tuple) -> tuple:
     # d cell = f d cell' + cell_by_gates . d gates;  d hidden = hidden_by_cell d cell + hidden_by_gate d output gate
     by_gates = [g * i * (1 - i), cells_before * f * (1 - f), i * (1 - g * g), squashed * o * (1 - o)]
     by_gates, by_cell = jnp.concatenate(by_gates, axis=-1), o * (1 - squashed * squashed)
-    width = recurrent.shape[0]
-    fixed = inputs_dot + (hidden_before.reshape(-1, width) @ recurrent_dot).reshape(inputs_dot.shape)
+    fixed = inputs_dot + rows_by_matrix(hidden_before, recurrent_dot)
     # Backwards, the loop multiplies by the transpose: it should lie in memory as such.
     transposed = jax.lax.optimization_barrier(recurrent.T)
 
