@@ -162,7 +162,7 @@ def test_a_generator_s_work_is_split_though_it_sees_no_data(mode):
     assert compiled.cost_analysis()["flops"] < 0.25 * alone.cost_analysis()["flops"]
 
 
-# -- on TPUs, for which tiny models would be compiled otherwise -----------------------------------------------------------
+# -- on TPUs, for which tiny models would be compiled otherwise --------------------------------------------------------
 
 
 needs_libtpu = pytest.mark.skipif(find_spec("libtpu") is None, reason="libtpu compiles for TPUs and is not installed")
