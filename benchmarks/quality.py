@@ -26,6 +26,7 @@ ROWS = {
     "tang": "benchmarks.rows.poems",
     "groove": "benchmarks.rows.grooves",
     "music-vae": "benchmarks.rows.melodies",
+    "music-to-picture": "benchmarks.rows.moving",
     "jsb-16th": "benchmarks.rows.chorales",
     "mnist-vae": "benchmarks.rows.mnist_vae",
     "mnist-iwae": "benchmarks.rows.mnist_vae",

@@ -85,15 +85,18 @@ def draw(name: str, options: Options) -> Path:
 
 def target(name: str, options: Options) -> Path:
     """Where the file goes; its suffix is one of SUFFIXES."""
-    moves = options.zoom is not None or options.film is not None
+    moves = any(value is not None for value in (options.zoom, options.film, options.music))
+    usual = ".mp4" if options.music is not None else ".gif" if moves else ".png"
     stem = f"{re.sub(r'[^a-z]', '', name)}_seed{options.seed}"
     if options.out is None:
-        return Path(f"{stem}.gif" if moves else f"{stem}.png")
+        return Path(f"{stem}{usual}")
     path = Path(options.out).expanduser()
     if path.is_dir():
-        path = path / f"{stem}{'.gif' if moves else '.png'}"
+        path = path / f"{stem}{usual}"
     if path.suffix not in SUFFIXES:
         raise UserError(f"--out {options.out}: a picture can be written as {', '.join(SUFFIXES)}")
+    if options.music is not None and path.suffix != ".mp4":
+        raise UserError(f"--out {options.out}: a film with sound can be written as .mp4")
     if moves and path.suffix not in FILMS:
         raise UserError(f"--out {options.out}: a film can be written as {', '.join(FILMS)}")
     try:
@@ -116,8 +119,10 @@ def check(options: Options, path: Path) -> None:
         raise UserError(f"--seed {options.seed}: it must be below 2**32")
     if not 0.1 <= options.fps <= 1000:
         raise UserError(f"--fps {options.fps:g}: it must be in 0.1 .. 1000")
-    if options.zoom is not None and options.film is not None:
-        raise UserError("--zoom and --film are films of two kinds: leave one out")
+    if options.zoom is not None and (options.film is not None or options.music is not None):
+        raise UserError(
+            f"--zoom and --{'film' if options.film is not None else 'music'} are films of two kinds: leave one out"
+        )
     if path.suffix in FILMS and (options.grid is not None or options.n is not None):
         raise UserError("a film shows one picture at a time: leave out --grid and -n, or let --out be a .png")
     if options.frames is not None and path.suffix not in FILMS:

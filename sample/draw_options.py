@@ -29,8 +29,12 @@ class Options:
     film: int | None = None
     """A film that walks through so many pictures and back to the first (default where --out is a film: 4, or of
     formulas with a depth a zoom by 6)."""
+    music: str | None = None
+    """A film that moves with a MIDI or WAV file, and carries it (.mp4): strokes push it on, loudness drives it, harmony
+    chooses the palette. With --film through so many pictures."""
     frames: int | None = None
-    """Films: frames in all (default: 1.25 seconds from each picture to the next, 1 for each halving)."""
+    """Films: frames in all (default: 1.25 seconds from each picture to the next, 1 for each halving; with --music as
+    long as it is)."""
     fps: float = 24.0
     """Films: frames a second."""
     out: str | None = None

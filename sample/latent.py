@@ -51,15 +51,22 @@ def lerp(a: Array, b: Array, t: Array) -> Array:
     return a + t[..., None] * (b - a)
 
 
+def along(latents: Latent, places: Any, way: Callable[[Array, Array, Array], Array] = slerp) -> Latent:
+    """Latents [K, ...] at ``places`` [N] of the closed walk through all of them by ``way``: the first one is at 0, at
+    K, at 2 K and so on, the second at 1. Gives [N, ...]."""
+    count = len(jax.tree.leaves(latents)[0])
+    places = np.asarray(places) % count
+    begin = np.minimum(places.astype(int), count - 1)
+    t = jnp.asarray(places - begin, jnp.float32)
+    walk = lambda leaf: way(leaf[begin], leaf[(begin + 1) % count], t.reshape(-1, *[1] * (leaf.ndim - 2)))
+    return jax.tree.map(walk, latents)
+
+
 def closed_loop(latents: Latent, frames: int, way: Callable[[Array, Array, Array], Array] = slerp) -> Latent:
     """Latents [K, ...] -> [frames, ...]: through all of them by ``way``, evenly, and from the last towards the first,
     so that a film of them repeats without a seam."""
     count = len(jax.tree.leaves(latents)[0])
-    place = np.arange(frames) * (count / frames)
-    begin = np.minimum(place.astype(int), count - 1)
-    t = jnp.asarray(place - begin, jnp.float32)
-    walk = lambda leaf: way(leaf[begin], leaf[(begin + 1) % count], t.reshape(-1, *[1] * (leaf.ndim - 2)))
-    return jax.tree.map(walk, latents)
+    return along(latents, np.arange(frames) * (count / frames), way)
 
 
 def render_all(model: LatentModel, params: Params, extra: Extra, latents: Latent, **controls: Any) -> np.ndarray:
@@ -87,14 +94,21 @@ def style_film(
     model: Any, params: Params, extra: Extra, latents: Latent, *, frames: int, loops: int = 1, **controls: Any
 ) -> np.ndarray:
     """The same through the styles of the latents, in straight lines. ``controls``: the model's own, of ``styles``."""
-    styles = jit(lambda params, z: model.styles(params, extra, z, **controls))(params, latents)
+    styles = styles_of(model, params, extra, latents, **controls)
     through = len(styles) // loops
-    walks = []
-    for at in range(loops):
-        walk = closed_loop(styles[at * through : (at + 1) * through], frames, lerp)
-        parts = [walk[start : start + CHUNK] for start in range(0, frames, CHUNK)]
-        walks.append(np.concatenate([np.asarray(_paint(model, params, part)) for part in parts]))
-    return np.stack(walks, axis=1)
+    walks = [closed_loop(styles[at * through : (at + 1) * through], frames, lerp) for at in range(loops)]
+    return np.stack([paint_all(model, params, walk) for walk in walks], axis=1)
+
+
+def styles_of(model: Any, params: Params, extra: Extra, latents: Latent, **controls: Any) -> Array:
+    """Latents [n, Z] -> styles [n, layers, W], of models that have them."""
+    return jit(lambda params, z: model.styles(params, extra, z, **controls))(params, latents)
+
+
+def paint_all(model: Any, params: Params, styles: Array) -> np.ndarray:
+    """Styles [n, layers, W] -> images [n, H, W, C] in [-1, 1], ``CHUNK`` of them at a time."""
+    parts = [styles[at : at + CHUNK] for at in range(0, len(styles), CHUNK)]
+    return np.concatenate([np.asarray(_paint(model, params, part)) for part in parts])
 
 
 @functools.partial(jit, static_argnums=0)

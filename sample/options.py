@@ -58,9 +58,12 @@ class Options:
     """Pictures, voxels: a film through so many latents and back to the first. Music, sounds: so many from one to
     another, one after the other; of music the two are --primer's. Drawings: so many in a row from one to another,
     --primer's two or new ones."""
+    music: str | None = None
+    """Decoders of pictures: a film that moves with a MIDI or WAV file, and carries it: strokes push it on through
+    --interpolate latents (8), loudness drives it, and harmony says how much of each class there is."""
     frames: int | None = None
     """Films: frames in all (default: 1.25 seconds from each latent to the next, 3 seconds for a turn of voxels, of
-    videos as many as in training)."""
+    videos as many as in training, with --music as long as it is)."""
     fps: float = 24.0
     """Films: frames a second (of videos, if not said, those of the data)."""
     vary: Literal["motion", "content"] | None = None
@@ -175,7 +178,7 @@ CUTS = (*DRAWS[1:], "beam", "repetition_penalty", "penalty", "guidance")
 
 # What options are for, in words; the media that have it; the options.
 SUITS: tuple[tuple[str, tuple[str, ...], tuple[str, ...]], ...] = (
-    ("pictures", ("image",), ("label", "truncation", "complete", *TRANSLATION, *SPACE)),
+    ("pictures", ("image",), ("label", "truncation", "complete", "music", *TRANSLATION, *SPACE)),
     ("films", ("image", "voxels", "video"), ("frames", "fps")),
     ("videos", ("video",), ("vary",)),
     ("pictures and drawings", ("image", "drawing"), ("images", "reconstruct")),
@@ -196,6 +199,7 @@ EXCLUDES: tuple[tuple[str, tuple[str, ...], str], ...] = (
     ("greedy", DRAWS, "draws nothing"),
     ("beam", (*DRAWS, "greedy"), "draws nothing"),
     ("translate", ("images",), "writes translations"),
+    ("music", ("n", "images", *(name for name in SHEETS if name != "interpolate")), "makes one film"),
     ("regions", ("shares",), "says where each look is to be"),
     ("reconstruct", ("images",), "writes one sheet"),
     ("mix", ("n", "images"), "writes one table"),

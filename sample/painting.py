@@ -14,12 +14,14 @@ import numpy as np
 from jax import Array
 
 from sample.draw_options import MOST, Options, described
+from sample.moved import harmony, heard, places, spread
 from zoo.algorithmic.canvas import Among, Canvas, dimension, mix, ranges, scaled, square
 from zoo.algorithmic.colour import PALETTES, SHADES, palette, ramp
 from zoo.algorithmic.formulas import FORMULAS, Formula
 from zoo.algorithmic.pen import Lines, inks
 from zoo.codecs.film import FILM_LIMIT, write_gif, write_mp4
 from zoo.codecs.images import LIMIT, grid, write_png
+from zoo.codecs.listening import Heard
 from zoo.codecs.svg import Ink, write_sheet
 from zoo.errors import UserError
 
@@ -188,8 +190,13 @@ def made_by(name: str, options: Options) -> dict[str, Any]:
 
 
 def write_film(name: str, options: Options, path: Path, meta: dict[str, Any]) -> None:
-    """A zoom or a walk, as GIF or MP4."""
+    """A zoom or a walk, as GIF or MP4; or a walk that moves with music, as MP4 with it."""
     size = options.size or FILM_SIZE
+    if options.music is not None:
+        formula_of(name)
+        music = heard(options.music, fps=options.fps, frames=options.frames)
+        frames = (painted(name, what, size) for what in moved(name, options, music))
+        return write_mp4(frames, path, fps=options.fps, meta=meta, sound=(music.sound, music.rate))
     halves = options.zoom is not None or (options.film is None and "depth" in ranges(formula_of(name).parameters))
     count, moments = zoomed(name, options) if halves else walked(name, options)
     if 3 * count * size * size > FILM_LIMIT:
@@ -213,25 +220,39 @@ def zoomed(name: str, options: Options) -> tuple[int, Iterator[Draft]]:
 
 
 def walked(name: str, options: Options) -> tuple[int, Iterator[Draft]]:
-    """(how many frames, they): from picture to picture and back to the first. What can only jump stays as it is
-    there."""
-    through = options.film or WALK
-    count = options.frames or round(SECONDS_EACH * through * options.fps)
-    stops = [draft(name, options, number) for number in range(through)]
+    """(how many frames, they): from picture to picture and back to the first, at rest at each."""
+    stops = stops_of(name, options)
+    count = options.frames or round(SECONDS_EACH * len(stops) * options.fps)
+    whole = np.linspace(0, len(stops), count, endpoint=False)
+    share = whole % 1
+    eased = np.floor(whole) + share * share * (3 - 2 * share)
+    return count, (between(stops, place) for place in eased.tolist())
+
+
+def stops_of(name: str, options: Options) -> list[Draft]:
+    """The pictures of a walk. What can only jump stays as it is in the first."""
+    stops = [draft(name, options, number) for number in range(options.film or WALK)]
     first = stops[0]
     spaces = ranges(formula_of(name).parameters)
     fixed = {each: getattr(first.parameters, each) for each, space in spaces.items() if isinstance(space, Among)}
-    stops = [stop._replace(parameters=stop.parameters._replace(**fixed), key=first.key) for stop in stops]
+    return [stop._replace(parameters=stop.parameters._replace(**fixed), key=first.key) for stop in stops]
 
-    def between(place: float) -> Draft:
-        number, share = int(place), place % 1
-        pair = stops[number], stops[(number + 1) % through]
-        eased = share * share * (3 - 2 * share)
-        moving = [(stop.parameters, stop.colours) for stop in pair]
-        parameters, colours = jax.tree.map(lambda one, other: mix(one, other, eased), *moving)
-        return Draft(parameters, colours, first.key)
 
-    return count, (between(place) for place in np.linspace(0, through, count, endpoint=False).tolist())
+def between(stops: list[Draft], place: float) -> Draft:
+    """What is at ``place`` of the closed walk through the stops: number 0 at 0, number 1 at 1."""
+    number, share = int(place), place % 1
+    pair = stops[number % len(stops)], stops[(number + 1) % len(stops)]
+    moving = [(stop.parameters, stop.colours) for stop in pair]
+    parameters, colours = jax.tree.map(lambda one, other: mix(one, other, share), *moving)
+    return Draft(parameters, colours, stops[0].key)
+
+
+def moved(name: str, options: Options, music: Heard) -> Iterator[Draft]:
+    """A walk that moves with music, whose harmony says how much of each palette there is."""
+    stops, table = stops_of(name, options), palettes(options)
+    shares = spread(harmony(music, options.fps), len(table))
+    for place, share in zip(places(music, options.fps).tolist(), shares, strict=True):
+        yield between(stops, place)._replace(colours=jnp.tensordot(share, table, axes=1))
 
 
 # ---- Lines ----------------------------------------------------------------------------------------------------------

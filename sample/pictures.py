@@ -1,17 +1,18 @@
 """Grids, single pictures, films and reconstructions of a run."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from functools import partial
 from inspect import signature
 from pathlib import Path
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 
 from sample.complete import completed
 from sample.genes import has_styles
-from sample.latent import film, reconstruct, render_all, style_film
+from sample.latent import CHUNK, along, film, lerp, paint_all, reconstruct, render_all, style_film, styles_of
 from sample.options import FILMS, SECONDS_EACH, THROUGH, Options, Target, flag, wanted
 from zoo.codecs.images import ImageCodec, grid, read_image, write_png
 from zoo.codecs.media import with_suffix, write_grid
@@ -37,7 +38,7 @@ def write_pictures(run: Any, options: Options, place: Target, meta: dict[str, An
         return write_beside(run, options, place, meta)
     if any(getattr(options, name) is not None for name in ("mix", "genes", "breed")):
         return write_sheet(run, options, place, meta)
-    if options.interpolate is not None or (place.kinds or ("",))[0] in FILMS:
+    if options.music is not None or options.interpolate is not None or (place.kinds or ("",))[0] in FILMS:
         return write_film(run, options, place, meta)
     for option in ("frames", "fps"):
         if option in options.told():
@@ -89,7 +90,7 @@ def write_each(
 
 
 def write_film(run: Any, options: Options, place: Target, meta: dict[str, Any]) -> list[Path]:
-    """A walk through latents that ends where it began; ``-n`` of them side by side."""
+    """A walk through latents that ends where it began, ``-n`` of them side by side; or one that moves with music."""
     from zoo.codecs.film import write_gif, write_mp4
 
     if not isinstance(run.model, LatentModel):
@@ -103,6 +104,8 @@ def write_film(run: Any, options: Options, place: Target, meta: dict[str, Any]) 
     walk = film if options.space == "z" else style_film
     if options.space == "w" and not has_styles(run.model):
         raise UserError(f"--space w: {run.config.name} has no styles; stylegan and stylegan2 have")
+    if options.music is not None:
+        return write_moved(run, options, place, meta, latents, shown)
     images = walk(run.model, run.params, run.extra, latents, frames=frames, loops=loops, **shown)
     pixels = tiles(run.codec, images)
     files = [with_suffix(place.stem, kind) for kind in wanted(place, FILMS, what="a film")]
@@ -110,6 +113,39 @@ def write_film(run: Any, options: Options, place: Target, meta: dict[str, Any]) 
         write = write_gif if path.suffix == ".gif" else write_mp4
         write(pixels, path, fps=options.fps, meta=meta)
     return files
+
+
+def write_moved(
+    run: Any, options: Options, place: Target, meta: dict[str, Any], latents: Any, shown: dict[str, Any]
+) -> list[Path]:
+    """A film whose walk through ``latents`` [K, ...] moves with music, which it carries. Of a model that knows classes
+    the harmony says how much of each there is."""
+    from sample.moved import harmony, heard, places, spread
+    from zoo.codecs.film import write_mp4
+
+    (kind,) = wanted(place, [".mp4"], what="a film with sound")
+    model, path = run.model, with_suffix(place.stem, kind)
+    music = heard(options.music or "", fps=options.fps, frames=options.frames)
+    way = places(music, options.fps)
+    classes = getattr(model, "classes", None) if options.label is None else None
+    shares = None if classes is None else spread(harmony(music, options.fps), classes)
+    styled = options.space == "w"
+    stops = styles_of(model, run.params, run.extra, latents, **shown) if styled else latents
+
+    def frames() -> Iterator[np.ndarray]:
+        for at in range(0, len(way), CHUNK):
+            part = slice(at, at + CHUNK)
+            if styled:
+                images = paint_all(model, run.params, along(stops, way[part], lerp))
+            else:
+                here = along(stops, way[part])
+                if shares is not None:
+                    here = jnp.concatenate([here[:, : model.latent_size], shares[part]], axis=-1)
+                images = render_all(model, run.params, run.extra, here, **shown)
+            yield from run.codec.decode(images)
+
+    write_mp4(frames(), path, fps=options.fps, meta=meta, sound=(music.sound, music.rate))
+    return [path]
 
 
 def tiles(codec: ImageCodec, images: np.ndarray) -> np.ndarray:

@@ -9,9 +9,12 @@ import numpy as np
 import pytest
 
 from sample.draw import main
-from sample.painting import Options, draft, painted, walked, zoomed
+from sample.moved import heard
+from sample.painting import Options, draft, moved, painted, walked, zoomed
+from zoo.codecs import Notes
 from zoo.codecs.film import read_film
 from zoo.codecs.images import read_png
+from zoo.codecs.midi import write_midi
 from zoo.codecs.svg import read_svg
 
 ROOT = Path(__file__).parents[2]
@@ -94,6 +97,22 @@ def test_films_walk_and_zoom(capsys, tmp_path):
     assert len(read_film(drawn(capsys, *words)).frames) == 2
 
 
+def test_films_move_with_music(capsys, tmp_path):
+    """Two notes, between which nothing is struck: what is painted stands nearly still but at the second."""
+    write_midi(Notes(pitch=[60, 66], start=[0.0, 1.0], end=[0.9, 2.0]), tmp_path / "a.mid")
+    words = ["warp", "--music", tmp_path / "a.mid", "--size", 32, "--fps", 12, "--frames", 24]
+    film = read_film(drawn(capsys, *words, "--out", tmp_path)).frames.astype(float)
+    motion = np.abs(np.diff(film, axis=0)).mean(axis=(1, 2, 3))
+    assert len(film) == 24 and 10 <= motion[6:].argmax() + 6 <= 12 and motion[10:13].sum() > 3 * motion[7:10].sum()
+    music = heard(str(tmp_path / "a.mid"), fps=12, frames=24)
+    first, last = (
+        moment.colours for number, moment in enumerate(moved("warp", Options(fps=12), music)) if number in (0, 23)
+    )
+    assert np.abs(first - last).max() > 0.2, "another harmony, another palette"
+    one = [moment.colours for moment in moved("warp", Options(fps=12, palette="aurora"), music)]
+    np.testing.assert_allclose(one[0], one[-1], atol=1e-5)
+
+
 def test_lines_become_svg_in_the_same_colours(capsys, tmp_path):
     words = ["lissajous", "--set", "ratio=0,width=0.01,ground=1", "--palette", "bauhaus"]
     path = drawn(capsys, *words, "--out", tmp_path / "a.svg")
@@ -133,6 +152,9 @@ def test_lines_become_svg_in_the_same_colours(capsys, tmp_path):
         ("mandelbrot --zoom 30", "float32 sees to depth 15"),
         ("newton --zoom 2 --film 3", "leave one out"),
         ("rule --film 2 --frames 9999999 --size 64", "are too many"),
+        ("rule --music {}/none.mid", "none.mid: No such file"),
+        ("rule --music {}/a.mid --zoom 3", "leave one out"),
+        ("rule --music a.mid --out {}/a.gif", "a film with sound can be written as .mp4"),
         ("rule --film 2 --out {}/a.png", "a film can be written as .gif, .mp4"),
         ("rule -n 4 --out {}/a.gif", "shows one picture at a time"),
         ("rule --out {}/a.svg", "rule paints areas; .svg is for what is made of lines: orbit, streams"),

@@ -11,10 +11,14 @@ from tiny import initialised, random_like, tiny
 from sample.breeding import bred, latents_of, parents_of, table
 from sample.genes import REACH, STOPS, genes, principal, readers, sliders, stretched
 from sample.latent import closed_loop, lerp, style_film
+from sample.moved import spread
 from sample.options import Options, check, target
 from sample.pictures import write_pictures
 from sample.projection import project
+from zoo.codecs import Notes
+from zoo.codecs.film import read_film
 from zoo.codecs.images import ImageCodec, read_png, write_png
+from zoo.codecs.midi import write_midi
 from zoo.errors import UserError
 
 SIDE = 8
@@ -158,6 +162,34 @@ def test_a_walk_through_styles(styled):
     np.testing.assert_allclose(closed_loop(jnp.eye(2), 4, lerp), [[1, 0], [0.5, 0.5], [0, 1], [0.5, 0.5]])
 
 
+def test_a_walk_that_moves_with_music(styled, tmp_path):
+    """In latents and in styles; and of a model that knows classes the harmony says which."""
+    write_midi(Notes(pitch=[60, 66], start=[0.0, 0.6], end=[0.5, 1.2]), tmp_path / "a.mid")
+
+    def written(run, **told):
+        options = Options(music=str(tmp_path / "a.mid"), frames=8, fps=6, interpolate=3, **told)
+        check(options, "image", run.config.name)
+        place = target(options, "image", run.config.name, folder=tmp_path, stem="film")
+        (path,) = write_pictures(run, options, place, {})
+        assert path.suffix == ".mp4"
+        return read_film(path).frames
+
+    assert not np.array_equal(*(written(styled, space=space) for space in ("z", "w")))
+    model = tiny("cgan")
+    params, extra = initialised(model)
+    classes = opened(model, "cgan", random_like(params, scale=0.3), extra, channels=model.channels)
+    free, held = written(classes), written(classes, label=1)
+    assert len(free) == 8 and not np.array_equal(free, held)
+
+
+def test_pitch_classes_are_spread_along_the_circle_of_fifths():
+    for count in (1, 3, 10, 12, 30):
+        found = spread(np.eye(12), count)
+        assert found.shape == (12, count) and (found.sum(axis=1) == 1).all()
+        places = found.argmax(axis=1)[7 * np.arange(12) % 12]
+        assert (np.diff(places) >= 0).all() and places[-1] == (11 * count) // 12
+
+
 def test_what_a_decoder_made_is_found_again(linear, styled):
     z = jnp.array([[1.0, -0.5, 0.0], [-0.7, 1.2, 0.0]])
     truth = np.asarray(linear.model.render({}, {}, z))
@@ -196,6 +228,7 @@ FAULTS = {
     "two sheets": ({"genes": 2, "breed": "1,2"}, "leave out --breed"),
     "a crossing of nothing": ({"cross": 2}, "add --mix"),
     "effort for nothing": ({"effort": 3}, "add --project"),
+    "music for several": ({"music": "a.mid", "n": 3}, "leave out -n"),
     "two ends": ({"project": "x", "reconstruct": "y"}, "leave out --reconstruct"),
 }
 

@@ -5,8 +5,9 @@ CodecError, as in ``images``.
 """
 
 import io
+from collections.abc import Iterable
 from fractions import Fraction
-from itertools import count
+from itertools import chain, count
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
@@ -65,21 +66,28 @@ def write_gif(frames: np.ndarray, path: Path, *, fps: float = 24, meta: dict[str
     write_bytes(path, file.getvalue())
 
 
-def write_mp4(frames: np.ndarray, path: Path, *, fps: float = 24, meta: dict[str, Any] | None = None) -> None:
+def write_mp4(
+    frames: np.ndarray | Iterable[np.ndarray], path: Path, *, fps: float = 24, meta: dict[str, Any] | None = None,
+    sound: tuple[np.ndarray, int] | None = None,
+) -> None:  # fmt: skip
     """Writes a film that every browser plays, H.264 with 4:2:0 colour, in one move.
 
     That needs even sides, and halves the resolution of colour: small frames are enlarged by a whole factor until both
-    sides have 128 pixels, and an odd side repeats its last row or column.
+    sides have 128 pixels, and an odd side repeats its last row or column. ``frames`` may come one by one, [H, W, C]
+    each, so that long films need not fit into memory. ``sound``: samples float [N] and how many a second, as AAC.
     """
     import av
     from av.error import FFmpegError
 
-    frames = _rgb(frames, path)
     if not 0.1 <= fps <= 1000:
         raise CodecError(path, f"a film plays 0.1 to 1000 frames a second, not {fps:g}")
     comment = to_json({"zoo": meta or {}, "fps": fps}, path)
-    factor = -(-SMALLEST // min(frames.shape[1:3]))
-    height, width = (factor * side + factor * side % 2 for side in frames.shape[1:3])
+    whole = _rgb(frames, path) if isinstance(frames, np.ndarray) else (_rgb(one[None], path)[0] for one in frames)
+    first = next(whole := iter(whole), None)
+    if first is None:
+        raise CodecError(path, "a film has at least one frame")
+    factor = -(-SMALLEST // min(first.shape[:2]))
+    height, width = (factor * side + factor * side % 2 for side in first.shape[:2])
     file = io.BytesIO()
     try:
         with av.open(file, "w", format="mp4") as container:
@@ -87,11 +95,18 @@ def write_mp4(frames: np.ndarray, path: Path, *, fps: float = 24, meta: dict[str
             stream = container.add_stream("libx264", rate=Fraction(fps).limit_denominator(1001))
             stream.width, stream.height, stream.pix_fmt = width, height, "yuv420p"
             stream.options = {"crf": "16"}
-            for frame in frames:
+            heard = None if sound is None else container.add_stream("aac", rate=sound[1], layout="mono")
+            for frame in chain([first], whole):
                 frame = frame.repeat(factor, axis=0).repeat(factor, axis=1)
                 frame = np.pad(frame, ((0, height - frame.shape[0]), (0, width - frame.shape[1]), (0, 0)), mode="edge")
                 container.mux(stream.encode(av.VideoFrame.from_ndarray(frame, format="rgb24")))
             container.mux(stream.encode())
+            if heard is not None and sound is not None:
+                samples = np.ascontiguousarray(np.clip(sound[0], -1, 1), np.float32)[None]
+                spoken = av.AudioFrame.from_ndarray(samples, format="fltp", layout="mono")
+                spoken.sample_rate, spoken.pts = sound[1], 0
+                container.mux(heard.encode(spoken))
+                container.mux(heard.encode())
     except (FFmpegError, ValueError) as error:
         raise CodecError(path, error) from error
     write_bytes(path, file.getvalue())
