@@ -53,22 +53,25 @@ def open_pair(spec: Spec, split: str, *, image_size: int | None, length: int | N
 
 
 def open_picture(spec: Spec, split: str, *, image_size: int | None, length: int | None) -> Source:
-    """picture:FILE?size=N&seed=N
+    """picture:FILE?size=N&channels=3|4&seed=N
 
-    One example: ``image``, the whole picture, its longer side of ``size`` pixels (128). Without a file it is drawn,
-    another one with another ``seed``. All splits are the same.
+    One example: ``image``, the whole picture, its longer side of ``size`` pixels (128). Transparency lies on white, or
+    stays with channels=4. Without a file it is drawn, another one with another ``seed``; with channels=4 it is round.
+    All splits are the same.
     """
-    spec.allow("size", "seed")
+    spec.allow("size", "channels", "seed")
     size = image_size or spec.integer("size", SMALL, least=LEAST) or SMALL
+    channels = 4 if spec.choice("channels", ("3", "4"), "3") == "4" else 3
     if spec.path:
-        picture = picture_of(spec, Path(spec.path).expanduser(), size)
+        picture = picture_of(spec, Path(spec.path).expanduser(), size, channels)
     else:
         picture = drawn(spec.integer("seed", 0, least=0) or 0, (size, size))[0]
+        picture = picture if channels == 3 else rounded(picture)
     return Source(
         spec=spec.text,
-        codec=ImageCodec(channels=3),
+        codec=ImageCodec(channels=channels),
         size=1,
-        fields={"height": picture.shape[0], "width": picture.shape[1]},
+        fields={"height": picture.shape[0], "width": picture.shape[1], "channels": channels},
         arrays={"image": picture},
         example=lambda arrays, index: {"image": pixels.to_unit(arrays["image"])},
     )
@@ -80,12 +83,12 @@ def example(arrays: dict[str, Any], index: Any) -> dict[str, Any]:
     return {**unit, "guide": arrays["guide"]}
 
 
-def picture_of(spec: Spec, file: Path, size: int) -> np.ndarray:
-    """uint8 [H, W, 3], the longer side of ``size`` pixels. UserError where it cannot be read, or would be too thin."""
+def picture_of(spec: Spec, file: Path, size: int, channels: int = 3) -> np.ndarray:
+    """uint8 [H, W, C], the longer side of ``size`` pixels. UserError where it cannot be read, or would be too thin."""
     if not file.exists():
         raise UserError(f"{spec.text}: no such file: {file}")
     try:
-        whole = read_image(file, channels=3)
+        whole = read_image(file, channels=channels)
     except CodecError as error:
         raise UserError(f"{spec.text}: {error}") from None
     height, width = (max(round(side * size / max(whole.shape[:2])), 1) for side in whole.shape[:2])
@@ -97,10 +100,22 @@ def picture_of(spec: Spec, file: Path, size: int) -> np.ndarray:
 
 
 def resized(picture: np.ndarray, height: int, width: int) -> np.ndarray:
-    """uint8 [H, W, 3] -> [height, width, 3]."""
+    """uint8 [H, W, C] -> [height, width, C]. What is clear has no colour that could show at an edge."""
     from PIL import Image
 
-    return np.asarray(Image.fromarray(picture).resize((width, height), Image.Resampling.LANCZOS))
+    image = Image.fromarray(picture)
+    if image.mode == "RGBA":
+        small = image.convert("RGBa").resize((width, height), Image.Resampling.LANCZOS)
+        return np.asarray(small.convert("RGBA"))
+    return np.asarray(image.resize((width, height), Image.Resampling.LANCZOS))
+
+
+def rounded(picture: np.ndarray) -> np.ndarray:
+    """uint8 [S, S, 3] -> [S, S, 4], clear outside of a disc."""
+    size = len(picture)
+    x = np.arange(size) + 0.5 - size / 2
+    inside = np.clip(0.42 * size - np.hypot(x[:, None], x[None, :]), 0, 1)
+    return np.concatenate([picture, np.rint(255 * inside)[..., None].astype(np.uint8)], axis=-1)
 
 
 def cropped(picture: np.ndarray, shape: tuple[int, int]) -> np.ndarray:
