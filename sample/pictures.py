@@ -14,12 +14,14 @@ from sample.complete import completed
 from sample.genes import has_styles
 from sample.latent import CHUNK, along, film, lerp, paint_all, reconstruct, render_all, style_film, styles_of
 from sample.options import FILMS, SECONDS_EACH, THROUGH, Options, Target, flag, wanted
+from train.flags import jit
 from zoo.codecs.images import ImageCodec, grid, read_image, write_png
 from zoo.codecs.media import with_suffix, write_grid
 from zoo.errors import UserError
 from zoo.model import LatentModel
 
 COUNTS = {"image": 36, "points": 2500}
+GROWTH = 144  # frames of a film of growth
 CHILDREN = 14  # which with their parents fill a sheet
 PICTURE_FILES = (".png", ".jpg", ".jpeg", ".webp")
 
@@ -91,12 +93,12 @@ def write_each(
 
 def write_film(run: Any, options: Options, place: Target, meta: dict[str, Any]) -> list[Path]:
     """A walk through latents that ends where it began, ``-n`` of them side by side; or one that moves with music."""
-    from zoo.codecs.film import write_gif, write_mp4
-
-    if not isinstance(run.model, LatentModel):
-        raise UserError(f"{run.config.name} has no latent space to walk through")
     if options.images:
         raise UserError("--images writes pictures; leave it out for a film")
+    if hasattr(run.model, "unfold"):
+        return write_growth(run, options, place, meta)
+    if not isinstance(run.model, LatentModel):
+        raise UserError(f"{run.config.name} has no latent space to walk through")
     through, loops = options.interpolate or THROUGH, options.n or 1
     frames = options.frames or max(1, round(SECONDS_EACH * options.fps * through))
     chosen, shown = controls(run, options)
@@ -107,7 +109,26 @@ def write_film(run: Any, options: Options, place: Target, meta: dict[str, Any]) 
     if options.music is not None:
         return write_moved(run, options, place, meta, latents, shown)
     images = walk(run.model, run.params, run.extra, latents, frames=frames, loops=loops, **shown)
-    pixels = tiles(run.codec, images)
+    return write_films(tiles(run.codec, images), options, place, meta)
+
+
+def write_growth(run: Any, options: Options, place: Target, meta: dict[str, Any]) -> list[Path]:
+    """A film of how a picture comes about, of models that know it step by step."""
+    for option in ("interpolate", "music", "n"):
+        if getattr(options, option) is not None:
+            raise UserError(
+                f"{flag(option)}: {run.config.name} has no latent space to walk through; it shows how it grows"
+            )
+    frames = options.frames or GROWTH
+    unfold = jit(run.model.unfold, static_argnums=3)
+    images = np.asarray(unfold(run.params, run.extra, jax.random.key(options.seed), frames))
+    return write_films(run.codec.decode(images), options, place, meta)
+
+
+def write_films(pixels: np.ndarray, options: Options, place: Target, meta: dict[str, Any]) -> list[Path]:
+    """uint8 [frames, H, W, C] as GIF and MP4, or the one that is asked for."""
+    from zoo.codecs.film import write_gif, write_mp4
+
     files = [with_suffix(place.stem, kind) for kind in wanted(place, FILMS, what="a film")]
     for path in files:
         write = write_gif if path.suffix == ".gif" else write_mp4

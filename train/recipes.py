@@ -124,6 +124,17 @@ RECIPES: Mapping[str, Recipe] = MappingProxyType(
             batch_size=1,
             optim=Optim(rule="adam", learning_rate=0.01, schedule="cosine", final=0.1),
         ),
+        "ifs": Recipe(
+            steps=800,
+            batch_size=1,
+            optim=Optim(rule="adam", learning_rate=0.02, schedule="cosine", final=0.05),
+        ),
+        # The paper's, whose gradients are divided by their norms, and whose rate falls at once.
+        "nca": Recipe(
+            steps=8_000,
+            batch_size=1,
+            optim=Optim(rule="adam", learning_rate=2e-3, clip=0.1, schedule="cosine", final=0.05),
+        ),
         # PacGAN's for rings and grids: 400 epochs of 100 000 points.
         "gan2d": Recipe(steps=400_000, batch_size=100, optim=Optim(rule="adam", learning_rate=1e-4, b1=0.8)),
         "voxgan": Recipe(

@@ -112,6 +112,10 @@ CATALOG: Mapping[str, Entry] = MappingProxyType(
         "fast-style": Entry("style", "zoo.style.fast", "FastStyle", "Johnson et al. 2016", "seasons?size=256"),
         "adain": Entry("style", "zoo.style.adain", "AdaIN", "Huang & Belongie 2017", "looks?size=256"),
         "painter": Entry("algorithmic", "zoo.algorithmic.strokes", "Painter", "Li et al. 2020", "picture"),
+        "ifs": Entry("algorithmic", "zoo.algorithmic.fractal", "Fractal", "Tu et al. 2023", "picture"),
+        "nca": Entry(
+            "algorithmic", "zoo.algorithmic.growth", "NCA", "Mordvintsev et al. 2020", "picture?size=40&channels=4"
+        ),
         "texture": Entry("style", "zoo.style.texture", "Texture", "Gatys et al. 2015", "pair"),
         "animegan": Entry(
             "gan", "zoo.gan.animegan", "AnimeGAN", "Chen et al. 2020", "seasons?size=64", {"image_size": 64}

@@ -12,8 +12,10 @@ import jax
 import jax.numpy as jnp
 
 from zoo.errors import UserError
-from zoo.losses import cast, wide
+from zoo.losses import wide
 from zoo.model import Array, Batch, Extra, Params, Phase
+from zoo.nn import cast
+from zoo.nn.columns import add_bias
 from zoo.nn.dense import rows_by_matrix
 
 LEAST = 16
@@ -25,8 +27,7 @@ TINY = 1e-6
 
 @dataclass(frozen=True, kw_only=True)
 class NCA:
-    """Batches are examples of one picture: ``image`` [B, H, W, C], for each of which one of a pool of automata that
-    have grown so far grows on."""
+    """Batches are one example: ``image`` [B, H, W, C]. Of a pool of automata that have come so far some grow on."""
 
     height: int = 40
     width: int = 40
@@ -41,8 +42,10 @@ class NCA:
     """How many steps it grows at a time."""
     pool: int = 256
     """Automata that are kept (the paper has 1024)."""
+    growing: int = 8
+    """Of these, so many grow at a step for each example."""
     damage: int = 3
-    """Of a batch, so many of the best get a hole."""
+    """So many of the best get a hole first."""
     dtype: str = "float32"
     """Compute dtype of the network; cells and parameters are float32."""
 
@@ -52,8 +55,10 @@ class NCA:
         if self.channels not in (3, 4):
             raise UserError(f"channels is {self.channels}; an automaton shows 3, or 4 with opacity")
         if not 1 <= self.least <= self.most:
-            raise UserError(f"an automaton grows {self.least} to {self.most} steps: the first should be 1 to the second")
-        for name, low in (("hidden", 1), ("units", 1), ("pool", 1), ("damage", 0)):
+            raise UserError(
+                f"an automaton grows {self.least} to {self.most} steps: the first should be 1 to the second"
+            )
+        for name, low in (("hidden", 1), ("units", 1), ("pool", 1), ("growing", 1), ("damage", 0)):
             if getattr(self, name) < low:
                 raise UserError(f"{name} should be at least {low}")
 
@@ -97,12 +102,12 @@ class NCA:
         them the one that differs most begins anew, and some that differ least are damaged. ``worst`` is how far that
         one had come."""
         del step
-        rows = len(batch["image"])
+        rows = self.growing * len(batch["image"])
         if rows > self.pool:
-            raise UserError(f"--batch-size {rows}: nca has a pool of {self.pool}, model.pool")
+            raise UserError(f"{rows} automata are to grow of a pool of {self.pool}: use a larger --model.pool")
         choice, holes, steps, growth = jax.random.split(key, 4)
         which = jax.random.choice(choice, self.pool, (rows,), replace=False)
-        cells, wanted = extra["pool"][which], premultiplied(batch["image"])
+        cells, wanted = extra["pool"][which], jnp.repeat(premultiplied(batch["image"]), self.growing, axis=0)
         apart = self._apart(cells, wanted)
         order = jnp.argsort(jnp.argsort(apart))  # 0 is nearest to its picture
         each = lambda chosen: chosen[:, None, None, None]
@@ -151,7 +156,7 @@ class NCA:
     def step(self, automaton: Params, cells: Array, key: Array) -> Array:
         """Cells [H, W, C] -> the same a moment later."""
         kernel, bias, change = (cast(automaton[name], self.dtype) for name in ("kernel", "bias", "change"))
-        told = jax.nn.relu(rows_by_matrix(cast(noticed(cells), self.dtype), kernel) + bias)
+        told = jax.nn.relu(add_bias(rows_by_matrix(cast(noticed(cells), self.dtype), kernel), bias))
         fires = jax.random.bernoulli(key, FIRES, cells.shape[:2])[..., None]
         after = cells + fires * wide(rows_by_matrix(told, change))
         return after * (self._alive(cells) & self._alive(after))

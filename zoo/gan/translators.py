@@ -221,9 +221,9 @@ def newest(kept: Array, fresh: Array) -> Array:
     Few, since every device keeps them and has to be sent them; and by a sum over the batch, since devices that each
     have a part of it would otherwise join the parts of all that is kept.
     """
-    first = jnp.eye(min(FRESH, len(kept)), len(fresh), dtype=kept.dtype)[: len(fresh)]
-    chosen = jnp.tensordot(first, fresh.astype(kept.dtype), axes=1, precision="highest")
-    return jnp.concatenate([chosen, kept])[: len(kept)]
+    of = lambda number: (jnp.arange(len(fresh)) == number).reshape(-1, *[1] * (fresh.ndim - 1))
+    first = [jnp.sum(jnp.where(of(number), fresh, 0), axis=0) for number in range(min(FRESH, len(fresh)))]
+    return jnp.concatenate([jnp.stack(first).astype(kept.dtype), kept])[: len(kept)]
 
 
 def swapped(pool: Array, count: Array, fakes: Array, key: Array) -> tuple[Array, Array, Array]:

@@ -16,9 +16,9 @@ from zoo.gan.pix2pix import SHOWN, pairs_spec
 from zoo.gan.translators import mirrored, newest
 from zoo.losses import wide
 from zoo.model import Array, Batch, Extra, Params, Phase
-from zoo.nn import compute_dtype
+from zoo.nn import cast, compute_dtype
 from zoo.nn.conv import Conv
-from zoo.style.look import cast, placed, read_features, unlike
+from zoo.style.look import placed, read_features, unlike
 from zoo.style.painting import with_colours_of
 
 

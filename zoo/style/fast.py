@@ -16,10 +16,10 @@ from zoo.gan.pix2pix import SHOWN, pairs_spec
 from zoo.gan.translators import newest
 from zoo.losses import wide
 from zoo.model import Array, Batch, Extra, Params, Phase
-from zoo.nn import compute_dtype
+from zoo.nn import cast, compute_dtype
 from zoo.nn.conv import Conv, ConvTranspose
 from zoo.pretrained.arrays import read_arrays
-from zoo.style.look import Look, cast, grams, look_of, looks_of, unknown, unlike, weights_of
+from zoo.style.look import Look, grams, look_of, looks_of, unknown, unlike, weights_of
 from zoo.style.painting import roughness
 
 RANGE = 150.0  # how far from grey, of 255, the last layer may go: beyond white and black, as published

@@ -15,7 +15,6 @@ from zoo.gan.residual import halved
 from zoo.gan.translators import mirrored
 from zoo.losses import wide
 from zoo.model import Array
-from zoo.nn import compute_dtype
 from zoo.style.painting import softened
 
 # network -> (layers that tell a look, layers that tell what is shown). Of VGG those of Gatys et al. 2016, section 3.
@@ -90,12 +89,6 @@ def read_features(features: str) -> tuple[FeatureNetwork, Any]:
     """Once, though every trace asks for the network; outside of any trace, so that the arrays may be kept."""
     with jax.ensure_compile_time_eval():
         return load_features(features)
-
-
-def cast(x: Array, dtype: str) -> Array:
-    """Pictures as a network of that compute dtype reads them."""
-    chosen = compute_dtype(dtype)
-    return x if chosen is None else x.astype(chosen)
 
 
 def means(features: list[Array]) -> list[Array]:

@@ -10,7 +10,8 @@ import jax.numpy as jnp
 from zoo.errors import UserError
 from zoo.losses import wide
 from zoo.model import Array, Batch, Extra, Params, Phase
-from zoo.style.look import Look, cast, grams, look_of, means, unknown, unlike, weights_of
+from zoo.nn import cast
+from zoo.style.look import Look, grams, look_of, means, unknown, unlike, weights_of
 from zoo.style.painting import blank, brightness_of, painted, roughness, with_colours_of
 
 LEAST = 16  # pixels a side

@@ -8,7 +8,8 @@ import jax.numpy as jnp
 
 from zoo.errors import UserError
 from zoo.model import Array, Batch, Extra, Params, Phase
-from zoo.style.look import Look, cast, grams, look_of, looks_of, unknown, unlike, weights_of
+from zoo.nn import cast
+from zoo.style.look import Look, grams, look_of, looks_of, unknown, unlike, weights_of
 from zoo.style.neural import LEAST
 from zoo.style.painting import blank, painted, roughness
 
