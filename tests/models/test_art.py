@@ -25,7 +25,7 @@ def units(n: int) -> jax.Array:
 
 @cache
 def gallery(name: str, size: int) -> np.ndarray:
-    paint = jax.jit(lambda units: jax.lax.map(lambda unit: art.paint(name, unit, COLOURS, size=size), units))
+    paint = jax.jit(lambda units: jax.lax.map(lambda unit: art.paint(name, unit, COLOURS, KEYS[0], size=size), units))
     return np.asarray(paint(units(32)))
 
 
@@ -56,7 +56,7 @@ def test_families_as_asked_for():
     pictures, labels = everything(KEYS)
     for index in (0, 1):
         choice, name = art.choose(KEYS[index], ALL), ALL[labels[index]]
-        painted = jax.jit(partial(art.paint, name, size=32))(choice.unit, choice.colours)
+        painted = jax.jit(partial(art.paint, name, size=32))(*choice[1:])
         np.testing.assert_allclose(painted, pictures[index], atol=1e-5, err_msg=name)
 
 
@@ -95,7 +95,7 @@ def test_gradients_are_finite_and_reach_the_parameters(name):
     @partial(jax.vmap, in_axes=(0, None))
     @partial(jax.grad, argnums=(0, 1))
     def gradients(unit, colours):
-        return jnp.sum(weights * art.paint(name, unit, colours, size=15))
+        return jnp.sum(weights * art.paint(name, unit, colours, KEYS[0], size=15))
 
     centred = jnp.full((1, art.DIMENSION), 0.5)
     by_unit, by_colours = gradients(jnp.concatenate([units(12), centred]), COLOURS)
@@ -126,3 +126,17 @@ def test_a_ramp_passes_through_its_shades():
     np.testing.assert_allclose(colours[:, 0, 0], COLOURS[0], atol=1e-6)
     np.testing.assert_allclose(colours[:, 0, SHADES // 2 : -(SHADES // 2)], COLOURS[:SHADES].T, atol=1e-6)
     np.testing.assert_allclose(colours[:, 0, -1], COLOURS[SHADES - 1], atol=1e-6)
+
+
+def test_a_picture_may_be_of_any_formula():
+    """Of some a key says more than their parameters do."""
+    families = "warp", "truchet", "glass", "rule"
+    draw = jax.jit(jax.vmap(partial(art.draw_labelled, size=16, families=families)))
+    pictures, labels = jax.device_get(draw(KEYS[:24]))
+    assert set(labels) == {0, 1, 2, 3} and np.isfinite(pictures).all() and np.abs(pictures).max() <= 1
+    assert pictures.std(axis=(1, 2, 3)).min() > 0.02
+    choice = art.choose(KEYS[0], families)
+    one, other = (
+        art.paint("warp", choice.unit, choice.colours, key, size=16) for key in (choice.key, jax.random.key(99))
+    )
+    assert np.abs(one - other).max() > 0.1

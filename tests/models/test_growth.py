@@ -9,6 +9,7 @@ from tiny import initialised, random_like, tiny
 
 from zoo.algorithmic.growth import NCA, noticed, premultiplied
 from zoo.errors import UserError
+from zoo.nn.platform import traced_for
 
 KEY = jax.random.key(0)
 SOBEL = np.array([[-1, 0, 1], [-2, 0, 2], [-1, 0, 1]]) / 8
@@ -118,3 +119,16 @@ def test_what_cannot_grow_is_told():
     params, extra = initialised(model)
     with pytest.raises(UserError, match="16 automata are to grow of a pool of 3"):
         model.loss(params, extra, {"image": jnp.zeros((8, 16, 20, 4))}, KEY, jnp.int32(0))
+
+
+def test_automata_with_weights_of_their_own_grow_alike(wild):
+    """As they have them beside accelerators."""
+    model, params, extra = wild
+    batch = {"image": jnp.ones((2, 16, 20, 4))}
+    found = {}
+    for device in ("cpu", "tpu"):
+        with traced_for(device):
+            found[device] = jax.value_and_grad(lambda params: model.loss(params, extra, batch, KEY, jnp.int32(0))[0])(
+                params
+            )
+    jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-6), found["cpu"], found["tpu"])

@@ -17,8 +17,9 @@ HELD_OUT = 1024
 
 def open_art(spec: Spec, split: str, *, image_size: int | None, length: int | None) -> Source:
     """art?size=N&count=N&family=NAME,NAME. "train" never repeats a picture, or has ``count`` of them; "valid" and
-    "test" have 1024 each, or a tenth of ``count``. The splits share no picture. ``family``: the families of formulas,
-    or "all"; see ``zoo.algorithmic.art``. A picture's label is its family."""
+    "test" have 1024 each, or a tenth of ``count``. The splits share no picture. ``family``: any of the formulas that
+    ``zoo-draw`` knows, of which some take long, or "all" of seven quick ones (``zoo.algorithmic.art``). A picture's
+    label is its family."""
     spec.allow("size", "count", "family")
     families = chosen(spec)
     size = image_size or spec.integer("size", SIZE) or SIZE
@@ -75,10 +76,11 @@ def open_sprites(spec: Spec, split: str, *, image_size: int | None, length: int 
 def chosen(spec: Spec) -> tuple[str, ...]:
     """The families of formulas that pictures are drawn of: two that a small model learns in minutes, unless said."""
     from zoo.algorithmic.art import FAMILIES, TRAINING
+    from zoo.algorithmic.formulas import FORMULAS
 
     named = spec.options.get("family", ",".join(TRAINING))
-    names = tuple(FAMILIES) if named == "all" else tuple(named.split(","))
+    names = FAMILIES if named == "all" else tuple(named.split(","))
     for name in names:
-        if name not in FAMILIES:
-            raise UserError(f"{spec.text}: no family {name!r}; there are {', '.join(FAMILIES)}, and all")
+        if name not in FORMULAS:
+            raise UserError(f"{spec.text}: no family {name!r}; there are {', '.join(FORMULAS)}, and all")
     return names

@@ -63,7 +63,7 @@ def open_looks(spec: Spec, split: str, *, image_size: int | None, length: int | 
         from zoo.algorithmic.art import EVERY, FAMILIES, draw_labelled
 
         pairs = zip(("input", "image"), jax.random.split(key), strict=True)
-        return {name: draw_labelled(own, size, tuple(FAMILIES), EVERY)[0] for name, own in pairs}
+        return {name: draw_labelled(own, size, FAMILIES, EVERY)[0] for name, own in pairs}
 
     return _drawn(spec, split, example, image_size, input_channels=3)
 

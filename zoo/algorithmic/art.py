@@ -4,45 +4,26 @@ The zoo's default training set of pictures. A key draws a family of formulas, a 
 from which the family reads its parameters.
 """
 
-from collections.abc import Callable
 from functools import cache, partial
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 from jax import Array
 
-from zoo.algorithmic import bloom, flow, glass, julia, mosaic, ridges, spiral
-from zoo.algorithmic.canvas import Canvas, dimension, scaled, square
+from zoo.algorithmic.canvas import dimension, scaled, square
 from zoo.algorithmic.colour import PALETTES, palette
+from zoo.algorithmic.formulas import FORMULAS
 from zoo.nn.platform import by_platform
 
-
-class Family(NamedTuple):
-    """One kind of picture."""
-
-    parameters: type
-    """A named tuple of arrays, annotated with their ranges."""
-    paint: Callable[[Any, Array, Canvas], Array]
-    """(parameters, palette [SHADES + 1, 3], canvas) -> sRGB [3, H, W], 0 to 1 and slightly beyond: pure, smooth almost
-    everywhere in the parameters and in the palette."""
-
-
-FAMILIES: dict[str, Family] = {
-    "flow": Family(flow.Flow, flow.paint),
-    "ridges": Family(ridges.Ridges, ridges.paint),
-    "spiral": Family(spiral.Spiral, spiral.paint),
-    "bloom": Family(bloom.Bloom, bloom.paint),
-    "julia": Family(julia.Julia, julia.paint),
-    "mosaic": Family(mosaic.Mosaic, mosaic.paint),
-    "glass": Family(glass.Glass, glass.paint),
-}
+FAMILIES = "flow", "ridges", "spiral", "bloom", "julia", "mosaic", "glass"
+"""Quick formulas, smooth in all that they are drawn from. A picture may be of any other formula too."""
 TRAINING = ("ridges", "bloom")
 """What is drawn unless other families are asked for. Both are composed, about a horizon and about a centre, so that a
 small model learns them in minutes; of all seven together it learns little but the colours."""
 
-DIMENSION = max(dimension(family.parameters) for family in FAMILIES.values())
+DIMENSION = max(dimension(FORMULAS[name].parameters) for name in FAMILIES)
 EVERY = tuple(PALETTES)
 
 
@@ -52,17 +33,20 @@ class Choice(NamedTuple):
     family: Array
     """Which of the families that it was to choose from, in their order: int32 []."""
     unit: Array
-    """Where in the unit cube: float32 [DIMENSION]."""
+    """Where in the unit cube: float32 [DIMENSION], or as many as a family needs that reads more."""
     colours: Array
     """A palette: float32 [SHADES + 1, 3]."""
+    key: Array
+    """For what is random beside the parameters."""
 
 
 def choose(key: Array, families: tuple[str, ...] = TRAINING, palettes: tuple[str, ...] = EVERY) -> Choice:
     """Everything that makes the picture of a key, by one draw of random numbers."""
     table = jnp.asarray(_table(palettes))
-    which, colours, *_ = unit = jax.random.uniform(key, (2 + DIMENSION,), jnp.float32)
+    cube = max(DIMENSION, *(dimension(FORMULAS[name].parameters) for name in families))
+    which, colours, *_ = unit = jax.random.uniform(key, (2 + cube,), jnp.float32)
     family = jnp.floor(which * len(families)).astype(jnp.int32)
-    return Choice(family, unit[2:], table[jnp.floor(colours * len(palettes)).astype(jnp.int32)])
+    return Choice(family, unit[2:], table[jnp.floor(colours * len(palettes)).astype(jnp.int32)], key)
 
 
 @cache
@@ -92,13 +76,13 @@ def draw_labelled(
     return by_platform(choice, cpu=one_by_one, default=switched), choice.family
 
 
-def paint(name: str, unit: Array, colours: Array, *, size: int) -> Array:
+def paint(name: str, unit: Array, colours: Array, key: Array, *, size: int) -> Array:
     """One picture of the family ``name``: float32 [size, size, 3] in [-1, 1].
 
     ``unit`` [DIMENSION] in [0, 1] says which; near points give similar pictures. ``colours``: a ``colour.palette``.
     """
-    family = FAMILIES[name]
-    picture = family.paint(scaled(unit, family.parameters), colours, square(size))
+    formula = FORMULAS[name]
+    picture = formula.paint(scaled(unit, formula.parameters), colours, square(size), key)
     return jnp.moveaxis(2 * jnp.clip(picture, 0, 1) - 1, 0, -1)
 
 

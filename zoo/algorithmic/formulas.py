@@ -6,22 +6,28 @@ from typing import Any, NamedTuple
 from jax import Array
 
 from zoo.algorithmic import (
-    art,
     attractor,
+    bloom,
     cppn,
     curve,
     cyclic,
     fatou,
     flame,
+    flow,
+    glass,
     ifs,
+    julia,
     life,
     lissajous,
     mandelbrot,
+    mosaic,
     newton,
     orbit,
     plant,
     reaction,
+    ridges,
     rule,
+    spiral,
     streams,
     superformula,
     truchet,
@@ -52,19 +58,15 @@ class Formula(NamedTuple):
     """Whether a part of a canvas takes as long as all of it."""
 
 
-def _keyless(name: str) -> Paint:
-    """A family of ``art``, in which nothing but its parameters is random."""
-    return lambda parameters, palette, canvas, key: art.FAMILIES[name].paint(parameters, palette, canvas)
-
-
-def _family(name: str, says: str) -> Formula:
-    return Formula(says, art.FAMILIES[name].parameters, _keyless(name))
+def _keyless(says: str, parameters: type, paint: Callable[[Any, Array, Canvas], Array]) -> Formula:
+    """One in which nothing but its parameters is random."""
+    return Formula(says, parameters, lambda parameters, palette, canvas, key: paint(parameters, palette, canvas))
 
 
 FORMULAS: dict[str, Formula] = {
     "mandelbrot": Formula("the Mandelbrot set, at its borders", mandelbrot.Mandelbrot, mandelbrot.paint, smooth=False),
     "fatou": Formula("filled Julia sets and dust, by escape time", fatou.Fatou, fatou.paint, smooth=False),
-    "julia": _family("julia", "Julia sets as shells, by an orbit trap"),
+    "julia": _keyless("Julia sets as shells, by an orbit trap", julia.Julia, julia.paint),
     "newton": Formula("Newton's fractal: the root that each point finds", newton.Newton, newton.paint, smooth=False),
     "ifs": Formula("iterated function systems about a polygon", ifs.Ifs, ifs.paint, smooth=False, whole=True),
     "flame": Formula("fractal flames", flame.Flame, flame.paint, smooth=False, whole=True),
@@ -73,7 +75,7 @@ FORMULAS: dict[str, Formula] = {
     ),
     "orbit": Formula("strange attractors in space: one long path", orbit.Orbit, orbit.paint, orbit.lines),
     "streams": Formula("flow lines through simplex noise", streams.Streams, streams.paint, streams.lines),
-    "flow": _family("flow", "terraces of cut paper, bent by waves"),
+    "flow": _keyless("terraces of cut paper, bent by waves", flow.Flow, flow.paint),
     "warp": Formula("marble: noise warped by noise", warp.Warp, warp.paint),
     "curve": Formula("L-systems of one line: Koch, dragon, Hilbert", curve.Curve, curve.paint, curve.lines),
     "plant": Formula("L-systems that branch: plants in blossom", plant.Plant, plant.paint, plant.lines),
@@ -82,13 +84,13 @@ FORMULAS: dict[str, Formula] = {
     "life": Formula("Life and automata like it, with their traces", life.Life, life.paint, smooth=False),
     "cyclic": Formula("cyclic cellular automata: spirals", cyclic.Cyclic, cyclic.paint, smooth=False),
     "voronoi": Formula("Voronoi cells as pebbles", voronoi.Voronoi, voronoi.paint),
-    "glass": _family("glass", "Voronoi cells as stained glass"),
+    "glass": _keyless("Voronoi cells as stained glass", glass.Glass, glass.paint),
     "truchet": Formula("Truchet tiles of arcs: wandering stripes", truchet.Truchet, truchet.paint, truchet.lines),
-    "mosaic": _family("mosaic", "Truchet tiles of discs and rings"),
+    "mosaic": _keyless("Truchet tiles of discs and rings", mosaic.Mosaic, mosaic.paint),
     "superformula": Formula("superformula outlines", superformula.Superformula, superformula.paint, superformula.lines),
-    "bloom": _family("bloom", "superformula flowers of cut paper"),
+    "bloom": _keyless("superformula flowers of cut paper", bloom.Bloom, bloom.paint),
     "lissajous": Formula("Lissajous figures", lissajous.Lissajous, lissajous.paint, lissajous.lines),
     "cppn": Formula("compositional pattern networks, random weights", cppn.Cppn, cppn.paint),
-    "spiral": _family("spiral", "pleated spirals and rings"),
-    "ridges": _family("ridges", "a landscape in layers, with a sun"),
+    "spiral": _keyless("pleated spirals and rings", spiral.Spiral, spiral.paint),
+    "ridges": _keyless("a landscape in layers, with a sun", ridges.Ridges, ridges.paint),
 }

@@ -17,6 +17,7 @@ from zoo.model import Array, Batch, Extra, Params, Phase
 from zoo.nn import cast
 from zoo.nn.columns import add_bias
 from zoo.nn.dense import rows_by_matrix
+from zoo.nn.platform import platform
 
 LEAST = 16
 FIRES = 0.5  # how likely a cell is to change at a step
@@ -143,7 +144,12 @@ class NCA:
 
     def grow(self, params: Params, cells: Array, keys: Array, count: Array | int) -> Array:
         """Cells [B, H, W, C] and a key each -> after ``count`` steps, at most ``most``."""
-        every = jax.vmap(partial(self.step, params["automaton"]))
+        # Beside accelerators every automaton has weights of its own inside the loop: their gradients are summed over
+        # automata, hence over devices, once after it and not at every step. A CPU multiplies by one matrix faster.
+        weights, shared = params["automaton"], platform() == "cpu"
+        if not shared:
+            weights = jax.tree.map(lambda leaf: jnp.broadcast_to(leaf[None], (len(cells), *leaf.shape)), weights)
+        every = partial(jax.vmap(self.step, (None if shared else 0, 0, 0)), weights)
 
         # On the way back a step is done again: what its network said would be many times as large as the cells.
         @jax.checkpoint
