@@ -116,7 +116,7 @@ class Options:
     prompt: tuple[str, ...] = ()
     """Text: what to go on from; several at once are fine."""
     primer: tuple[str, ...] = ()
-    """Sequences: files to go on from, .mid, .txt or .svg."""
+    """Sequences: files to go on from, .mid, .txt or .svg; music also from a picture, .png or .jpg, which is played."""
     length: int | None = None
     """Sequences: tokens, or frames of a roll, behind the prompt (default: 500 of text, 1024 of music, 256 frames)."""
     temperature: float = 1.0

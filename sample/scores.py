@@ -200,11 +200,12 @@ def things(run: Any, options: Options) -> list[Any]:
 
 
 def read_primer(path: Path, media: str) -> Any:
-    """Notes of a MIDI file, or the text of a text file."""
-    from zoo.codecs import CodecError, read_midi
+    """Notes of a MIDI file or of a picture, or the text of a text file."""
+    from zoo.codecs import CodecError
+    from zoo.codecs.pictured import read_music
 
     if media == "music":
-        return read_midi(path)
+        return read_music(path)
     try:
         return read_bytes(path, limit=LARGEST).decode("utf-8", "surrogateescape").replace("\r\n", "\n")
     except UnicodeDecodeError as error:

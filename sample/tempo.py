@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 
 from sample.options import Options
-from zoo.codecs.midi import read_midi
 from zoo.codecs.notes import Notes
+from zoo.codecs.pictured import read_music
 
 
 def in_tempo(codec: Any, options: Options, pieces: Sequence[Notes]) -> list[Notes]:
@@ -19,7 +19,7 @@ def in_tempo(codec: Any, options: Options, pieces: Sequence[Notes]) -> list[Note
     files = options.primer if whole is None else (whole,)
     if not files or options.interpolate is not None:
         return [*pieces]
-    primers = [read_midi(Path(file).expanduser()) for file in files]
+    primers = [read_music(Path(file).expanduser()) for file in files]
     each = len(pieces) // len(primers)
     return [paced(codec, piece, primers[number // each]) for number, piece in enumerate(pieces)]
 
