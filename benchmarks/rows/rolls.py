@@ -21,7 +21,7 @@ from train.optim import Optim
 
 OPTIM = Optim(learning_rate=3e-3, weight_decay=0.05, clip=1.0, schedule="cosine", warmup=50, final=0.01)
 BATCH = 16
-CHECKS = 28  # of a training, on validation
+EVERY = 50  # steps of whole pieces, or 100 of windows, the model is looked at on validation
 PIECES = 20  # at a time, in evaluation: some last for thousands of frames
 
 
@@ -60,7 +60,8 @@ class Recipe:
         )  # fmt: skip
         config, source = fit_to_data(config, set())
         valid, test = (open_source(spec, split) for split in ("valid", "test"))
-        params, best = fit_best(config, source, valid, checks=CHECKS, batch_size=PIECES)
+        checks = self.steps // (2 * EVERY if self.window else EVERY)
+        params, best = fit_best(config, source, valid, checks=checks, batch_size=PIECES)
         found = evaluate(config.model, params, {}, test, batch_size=PIECES)
         return {"nll": found["nll"], "after_first_frame": found["nll_after_first"], **best}
 
@@ -70,23 +71,25 @@ CHUNG = "{} row of Chung et al. 2014, table 2"
 NADE = "Boulanger-Lewandowski et al. 2012, table 1, which a Hessian-free optimiser reached"
 
 
-def recipe(file: str, preset: str, dropout: float, published: float, source: str, **fields: Any) -> Recipe:
+def recipe(
+    file: str, preset: str, dropout: float, published: float, source: str, *, width: int = 384, **fields: Any
+) -> Recipe:
     """Of a net as small as the published ones."""
-    model = {"width": 384, "layers": 1, "dropout": dropout}
+    model = {"width": width, "layers": 1, "dropout": dropout}
     return Recipe(file=f"{file}.mat", preset=preset, fields=model, published=published, source=source, **fields)
 
 
-LONG: Any = {"window": 256, "steps": 2_800}
+LONG: Any = {"window": 256, "steps": 1_200, "width": 256}
 
 RECIPES: Mapping[str, Recipe] = MappingProxyType(
     {
         "jsb-lstm": recipe("JSB_Chorales", "lstm-roll", 0.7, 8.45, BAI.format("LSTM")),
-        "jsb-gru": recipe("JSB_Chorales", "gru-roll", 0.7, 8.43, BAI.format("GRU")),
+        "jsb-gru": recipe("JSB_Chorales", "gru-roll", 0.6, 8.43, BAI.format("GRU"), steps=2_000),
         "jsb-nade": recipe("JSB_Chorales", "rnn-nade", 0.6, 5.19, NADE),
         "nottingham-lstm": recipe("Nottingham", "lstm-roll", 0.4, 3.29, BAI.format("LSTM"), **LONG),
         "nottingham-gru": recipe("Nottingham", "gru-roll", 0.4, 3.46, BAI.format("GRU"), **LONG),
         "musedata-lstm": recipe("MuseData", "lstm-roll", 0.4, 6.23, CHUNG.format("LSTM"), **LONG),
-        "piano-midi-lstm": recipe("Piano_midi", "lstm-roll", 0.6, 9.03, CHUNG.format("LSTM"), window=256),
+        "piano-midi-lstm": recipe("Piano_midi", "lstm-roll", 0.6, 9.03, CHUNG.format("LSTM"), **LONG),
     }
 )
 ROWS = MappingProxyType({name: recipe.row for name, recipe in RECIPES.items()})
