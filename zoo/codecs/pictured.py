@@ -32,10 +32,12 @@ def read_music(path: Path) -> Notes:
 
 
 def played(picture: np.ndarray, *, steps: int = STEPS, scale: tuple[int, ...] = PENTATONIC) -> Notes:
-    """uint8 [H, W, 3] -> notes of a piano over ``steps`` sixteenths: of each column the four places that differ the
-    most in brightness from the picture's median, more than what lies above and below them; louder where they differ
-    more. What goes on in the next column is held. ``scale``: semitones above each C that there are keys for. CodecError for a
-    picture in which nothing stands out."""
+    """uint8 [H, W, 3] -> notes of a piano over ``steps`` sixteenths.
+
+    Of each column the four places sound that differ the most in brightness from the picture's median, more than what
+    lies above and below them; louder where they differ more. What goes on in the next column is held. ``scale``:
+    semitones above each C that there are keys for. CodecError for a picture in which nothing stands out.
+    """
     differs = _differences(picture, steps)
     largest = differs.max()
     if largest < FAINT:
