@@ -37,7 +37,7 @@ def parser() -> argparse.ArgumentParser:
     quality = commands.add_parser("quality", help="one row: our number beside the published one")
     quality.set_defaults(run=run_quality)
     quality.add_argument("row", metavar="ROW", help=", ".join(ROWS))
-    quality.add_argument("--seeds", type=int, default=1, metavar="K", help="how many trainings (default 1)")
+    quality.add_argument("--seeds", type=int, default=3, metavar="K", help="how many trainings (default 3)")
     quality.add_argument("--seed", type=int, default=0, metavar="FIRST", help="seed of the first one (default 0)")
     quality.add_argument("--data", default=os.environ.get("ZOO_DATA"), metavar="DIR", help="default $ZOO_DATA")
     quality.add_argument("--arms", type=words, metavar="ARM,...", help="only these of what the row compares")

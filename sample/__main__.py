@@ -4,48 +4,31 @@ import sys
 from pathlib import Path
 from typing import Any
 
+from sample.command import ended, understood
 from sample.options import MANY, Options, check, target
-from zoo.codecs import CodecError
-from zoo.errors import UserError
 
 
 def main(argv: list[str] | None = None) -> int:
     """Runs the command; returns its exit code."""
-    argv = sys.argv[1:] if argv is None else argv
-    try:
-        run, options = parse(argv)
-        for path in draw(run, options):
-            print(path)
-        return 0
-    except (UserError, CodecError) as error:
-        print(f"zoo-sample: {error}", file=sys.stderr)
-        return 2
-    except KeyboardInterrupt:
-        return 130
+    return ended("zoo-sample", lambda: draw(*parse(sys.argv[1:] if argv is None else argv)))
 
 
 def parse(argv: list[str]) -> tuple[str, Options]:
     """(the run's folder, the options). Needs no jax; ``--help`` ends the process."""
-    from dataclasses import field, fields, make_dataclass
+    from dataclasses import field
     from typing import Annotated
 
     import tyro
-
-    from train.cli import parse_words
 
     run = Annotated[
         str, tyro.conf.Positional, tyro.conf.arg(metavar="RUN", help="A run's folder, as zoo-train --out named it.")
     ]
     help_n = f"How many samples (default: {MANY}; with prompts 1 of each)."
     count = Annotated[int | None, tyro.conf.arg(aliases=["-n"], help=help_n)]
-    command = make_dataclass(
-        "Command", [("run", run), ("n", count, field(default=None))], bases=(Options,), frozen=True, kw_only=True
-    )
-    command.__doc__ = (
-        "Draws from a run: pictures, films, voxels, sounds, music, text. The same command writes the same files."
-    )
-    given = parse_words(command, command(run=tyro.MISSING), argv, prog="zoo-sample")
-    return given.run, Options(**{f.name: getattr(given, f.name) for f in fields(Options)})
+    says = "Draws from a run: pictures, films, voxels, sounds, music, text. The same command writes the same files."
+    words: list[tuple[str, Any, Any]] = [("run", run, field()), ("n", count, field(default=None))]
+    given, options = understood(Options, words, argv, prog="zoo-sample", says=says, run=tyro.MISSING)
+    return given.run, options
 
 
 def draw(path: str, options: Options) -> list[Path]:

@@ -8,8 +8,8 @@ import sys
 from pathlib import Path
 from typing import Any
 
+from sample.command import ended, understood
 from sample.draw_options import MOST, Options, described
-from zoo.codecs import CodecError
 from zoo.errors import UserError
 
 FILMS, SUFFIXES = (".gif", ".mp4"), (".png", ".gif", ".mp4", ".svg")
@@ -17,40 +17,34 @@ FILMS, SUFFIXES = (".gif", ".mp4"), (".png", ".gif", ".mp4", ".svg")
 
 def main(argv: list[str] | None = None) -> int:
     """Runs the command; returns its exit code."""
-    try:
-        name, options = parse(sys.argv[1:] if argv is None else argv)
-        print(listed(name) if name is None or options.list else draw(name, options))
-        return 0
-    except (UserError, CodecError) as error:
-        print(f"zoo-draw: {error}", file=sys.stderr)
-        return 2
-    except KeyboardInterrupt:
-        return 130
+    return ended("zoo-draw", lambda: shown(*parse(sys.argv[1:] if argv is None else argv)))
+
+
+def shown(name: str | None, options: Options) -> list[Any]:
+    """What the command prints."""
+    return [listed(name) if name is None or options.list else draw(name, options)]
 
 
 def parse(argv: list[str]) -> tuple[str | None, Options]:
     """(the formula, the options). Needs no jax; ``--help`` ends the process."""
-    from dataclasses import field, fields, make_dataclass
+    from dataclasses import field
     from typing import Annotated
 
     import tyro
-
-    from train.cli import parse_words
 
     said = "What to draw; without it, all formulas are listed."
     formula = Annotated[str | None, tyro.conf.Positional, tyro.conf.arg(metavar="FORMULA", help=said)]
     help_n = "How many pictures: more than one make a sheet (default: 1; with --grid rows and columns, 5)."
     count = Annotated[int | None, tyro.conf.arg(aliases=["-n"], help=help_n)]
     listing = Annotated[bool, tyro.conf.FlagCreatePairsOff]
-    extra: list[tuple[str, Any, Any]] = [
+    words: list[tuple[str, Any, Any]] = [
         ("formula", formula, field(default=None)),
         ("n", count, field(default=None)),
         ("list", listing, field(default=False)),
     ]
-    command = make_dataclass("Command", extra, bases=(Options,), frozen=True, kw_only=True)
-    command.__doc__ = "Draws pictures from formulas. The same command writes the same file."
-    given = parse_words(command, command(), argv, prog="zoo-draw")
-    return given.formula, Options(**{f.name: getattr(given, f.name) for f in fields(Options)})
+    says = "Draws pictures from formulas. The same command writes the same file."
+    given, options = understood(Options, words, argv, prog="zoo-draw", says=says)
+    return given.formula, options
 
 
 def listed(name: str | None) -> str:
