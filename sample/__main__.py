@@ -94,6 +94,7 @@ def stem(run: Any, options: Options) -> str:
         "harmonise": "harmony",
         "infill": "infill",
         "play": "performance",
+        "finish": "completion",
     }
     kind = next((name for option, name in named.items() if getattr(options, option)), "sample")
     return f"{kind}_step{run.step}_seed{options.seed}"

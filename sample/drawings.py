@@ -1,6 +1,5 @@
 """Line drawings of a run: new ones, what lies between two, what comes back from a latent, what goes on from a file."""
 
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -8,26 +7,26 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from sample.finishing import finished
 from sample.latent import slerp
+from sample.lines import check_latents, encoded, read, sampler
 from sample.options import Options, Target, flag, wanted
 from sample.sequences import continued
-from sample.steer import sampler_of
 from zoo.codecs.media import DRAWING, write_drawings
-from zoo.codecs.strokes import END, Drawing
-from zoo.codecs.svg import read_svg
 from zoo.decoding import Greedy, Sampler
 from zoo.errors import UserError
 from zoo.model import Array
 
 COUNT, ROW = 36, 12
-TEMPERATURE = 0.5  # when nothing is said
 
 
 def write_sketches(run: Any, options: Options, place: Target, meta: dict[str, Any]) -> list[Path]:
     """What the options ask of a model of drawings; returns the files."""
     kinds = wanted(place, DRAWING, what="drawings")
     columns = None
-    if options.reconstruct is not None:
+    if options.finish is not None:
+        rows, columns = finished(run, options)
+    elif options.reconstruct is not None:
         rows, columns = reconstructed(run, options)
     elif options.interpolate is not None:
         rows, columns = between(run, options), options.interpolate
@@ -47,12 +46,6 @@ def write_sketches(run: Any, options: Options, place: Target, meta: dict[str, An
         for number, drawing in enumerate(drawings)
         for path in write_drawings([drawing], name(number), meta={**meta, "sample": number}, kinds=kinds)
     ]
-
-
-def sampler(options: Options) -> Sampler:
-    """As the options say; cooler than what was learnt when they say nothing."""
-    told = options.greedy or "temperature" in options.told()
-    return sampler_of(options if told else Options(temperature=TEMPERATURE), rolls=False)
 
 
 def latents(run: Any, options: Options, count: int) -> Array:
@@ -109,24 +102,3 @@ def reconstructed(run: Any, options: Options) -> tuple[list[np.ndarray], int]:
     calm = "temperature" not in options.told()
     again = drawn(run, options, encoded(run, originals), Greedy() if calm else None)
     return [row for pair in zip(originals, again, strict=True) for row in pair], min(ROW, 2 * len(originals))
-
-
-def encoded(run: Any, rows: Sequence[np.ndarray]) -> Array:
-    """The mean latents [n, Z] of drawings [T_i, 5]."""
-    size = run.model.context + 1
-    padded = [np.concatenate([row, np.repeat(END[None], size, axis=0)])[:size] for row in rows]
-    return jax.jit(run.model.encode)(run.params, run.extra, jnp.asarray(np.stack(padded)))
-
-
-def read(run: Any, file: str | Path) -> np.ndarray:
-    """An SVG file as rows [T, 5] of the size that the model knows, with END behind them."""
-    drawing: Drawing = run.codec.fitted(read_svg(Path(file).expanduser()))
-    rows = run.codec.encode(drawing)
-    if len(rows) - 2 > run.model.context:
-        raise UserError(f"{file}: {len(rows) - 2} points; {run.config.name} draws at most {run.model.context}")
-    return rows
-
-
-def check_latents(run: Any, option: str) -> None:
-    if not getattr(run.model, "conditional", False):
-        raise UserError(f"{flag(option)}: {run.config.name} has no latent space; sketch-rnn has")

@@ -95,6 +95,9 @@ class Options:
     """With --project: steps of the search."""
     reconstruct: str | None = None
     """Autoencoders: a picture or an SVG drawing, or a folder of them, beside what the model makes of it."""
+    finish: str | None = None
+    """Drawings: an SVG drawing that is begun, beside -n (4) ways of finishing it, and below it beside -n drawings of
+    the training data that began alike."""
     complete: str | None = None
     """Models that draw row by row: a picture whose upper half is kept."""
     translate: str | None = None
@@ -189,6 +192,7 @@ SUITS: tuple[tuple[str, tuple[str, ...], tuple[str, ...]], ...] = (
     ),
     ("sequences", ("music", "text"), ("prompt", "length", "by_heart", *CUTS)),
     ("sequences and drawings", ("music", "text", "drawing"), ("primer", "temperature", "greedy")),
+    ("drawings", ("drawing",), ("finish",)),
     ("music", ("music",), ("key", "harmonise", "infill", "play", "density", "pitches")),
     ("text", ("text",), ("prompt", "form", "code")),
 )
@@ -196,6 +200,7 @@ SUITS: tuple[tuple[str, tuple[str, ...], tuple[str, ...]], ...] = (
 EXCLUDES: tuple[tuple[str, tuple[str, ...], str], ...] = (
     ("harmonise", ("primer", "infill", "beam"), "takes its melody and nothing else"),
     ("play", ("primer", "interpolate", "harmonise", "infill", "beam"), "takes its file and nothing else"),
+    ("finish", ("primer", "interpolate", "reconstruct", "images"), "takes its drawing and nothing else"),
     ("greedy", DRAWS, "draws nothing"),
     ("beam", (*DRAWS, "greedy"), "draws nothing"),
     ("translate", ("images",), "writes translations"),

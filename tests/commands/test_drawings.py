@@ -7,6 +7,9 @@ import pytest
 from running import untrained
 
 from sample.__main__ import main
+from sample.finishing import finished, nearest
+from sample.options import Options
+from sample.restore import open_run
 from train.__main__ import main as zoo_train
 from train.folder import RunFolder
 from zoo.codecs.images import read_png
@@ -57,9 +60,29 @@ def test_files_are_read_and_gone_on_with(run, tmp_path, capsys):
     np.testing.assert_allclose(second[:2], begun[1], atol=0.1)
 
 
+def test_a_drawing_is_finished_by_the_model_and_as_others_were(run, tmp_path, capsys):
+    write_svg([(np.array([[0, 0], [5, 9.0]]),)], tmp_path / "begun.svg")
+    words = [run / "run", "--finish", tmp_path / "begun.svg", "-n", 3]
+    *_, picture = drawn(capsys, *words, "--out", tmp_path / "sheets/")
+    assert picture.name == "completion_step1_seed0.png"
+    assert read_png(picture)[0].shape[:2] == (2 * 130 + 2, 4 * 130 + 2)  # two rows of it and three
+    opened = open_run(run / "run")
+    rows, columns = finished(opened, Options(finish=str(tmp_path / "begun.svg"), n=3))
+    begun, ways, again, others = rows[0], rows[1:4], rows[4], rows[5:]
+    assert columns == 4 and len(rows) == 8
+    np.testing.assert_array_equal(begun, again)
+    for way in ways:
+        np.testing.assert_allclose(way[: len(begun) - 1], begun[:-1], atol=1e-6)
+    assert not np.array_equal(ways[0], ways[1])
+    one = others[0]
+    np.testing.assert_array_equal(nearest(opened, one, 1)[0], one)  # whole, it is the nearest to itself
+
+
 @pytest.mark.parametrize(
     ("words", "reason"),
     [
+        ("--finish {0}/none.svg", "No such file"),
+        ("--finish {0}/0.svg --primer {0}/1.svg", "takes its drawing and nothing else"),
         ("--interpolate 3 --primer {0}/0.svg", "give two --primer files, or none"),
         ("--reconstruct {0}/none.svg", "no such file"),
         ("--reconstruct {0}/run", "no .svg in this folder"),
