@@ -12,13 +12,13 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 
+from zoo.algorithmic import fitted
+from zoo.algorithmic.fitted import TINY
 from zoo.errors import UserError
 from zoo.losses import wide
 from zoo.model import Array, Batch, Extra, Params, Phase
 from zoo.nn import cast
 
-LEAST = 16
-TINY = 1e-8
 SPOT = 0.5  # radius of what a word begins with, in that of the canvas
 SHARPEST = 0.35  # pixels: no spot is smaller, or no pixel would see it
 SPREAD = 0.6  # how far apart the maps begin
@@ -44,7 +44,7 @@ class Spots(NamedTuple):
 
 @dataclass(frozen=True, kw_only=True)
 class Fractal:
-    """Batches are one example: ``image`` [B, H, W, 3]."""
+    """A system of maps, and a colour and a weight for each."""
 
     height: int = 128
     width: int = 128
@@ -55,9 +55,11 @@ class Fractal:
     dtype: str = "float32"
     """Compute dtype of the colours' sum; parameters and places are float32."""
 
+    works, pixel = property(fitted.works), property(fitted.pixel)
+    batch_spec, loss, evaluate, sample = fitted.batch_spec, fitted.loss, fitted.evaluate, fitted.sample
+
     def __post_init__(self):
-        if min(self.height, self.width) < LEAST:
-            raise UserError(f"a fractal of {self.width} x {self.height} pixels: use {LEAST} or more")
+        fitted.check_sides(self, "a fractal")
         if self.maps < 2 or self.depth < 1:
             raise UserError("a fractal has at least 2 maps, of depth 1")
         if self.maps**self.depth > MANY:
@@ -66,15 +68,6 @@ class Fractal:
     @property
     def phases(self) -> tuple[Phase, ...]:
         return (Phase("fractal", self.loss),)
-
-    @property
-    def works(self) -> int:
-        """A run is one picture."""
-        return 1
-
-    @property
-    def pixel(self) -> float:
-        return 2 / min(self.height, self.width)
 
     def init(self, key: Array, batch: Batch | None = None) -> tuple[Params, Extra]:
         """Maps around the middle, each half as large as all; grey."""
@@ -91,28 +84,6 @@ class Fractal:
             "ground": jnp.zeros(3),
         }
         return {"fractal": fractal}, {}
-
-    def batch_spec(self, batch_size: int) -> dict[str, jax.ShapeDtypeStruct]:
-        return {"image": jax.ShapeDtypeStruct((batch_size, self.height, self.width, 3), jnp.float32)}
-
-    def loss(
-        self, params: Params, extra: Extra, batch: Batch, key: Array, step: Array
-    ) -> tuple[Array, tuple[Extra, dict[str, Array]]]:
-        """The mean squared difference of colours, each from -1 to 1."""
-        del key, step
-        apart = jnp.mean(jnp.square(self.render(params)[None] - batch["image"]))
-        return apart, (extra, {"psnr": 10 * jnp.log10(4 / (apart + TINY))})
-
-    def evaluate(self, params: Params, extra: Extra, batch: Batch, key: Array) -> dict[str, tuple[Array, Array]]:
-        """The squared difference of each example."""
-        del extra, key
-        apart = jnp.mean(jnp.square(self.render(params)[None] - batch["image"]), axis=(1, 2, 3))
-        return {"difference": (jnp.sum(apart), jnp.asarray(len(apart), jnp.float32))}
-
-    def sample(self, params: Params, extra: Extra, key: Array, n: int) -> Array:
-        """[n, H, W, 3]: the picture, n times."""
-        del extra, key
-        return jnp.repeat(self.render(params)[None], n, axis=0)
 
     def unfold(self, params: Params, extra: Extra, key: Array, frames: int) -> Array:
         """[frames, H, W, 3]: spots that become the picture, as every map goes from leaving all as it is to what it was

@@ -11,6 +11,7 @@ from functools import partial
 import jax
 import jax.numpy as jnp
 
+from zoo.algorithmic import fitted
 from zoo.errors import UserError
 from zoo.losses import wide
 from zoo.model import Array, Batch, Extra, Params, Phase
@@ -19,7 +20,6 @@ from zoo.nn.columns import add_bias
 from zoo.nn.dense import rows_by_matrix
 from zoo.nn.platform import platform
 
-LEAST = 16
 FIRES = 0.5  # how likely a cell is to change at a step
 ALIVE = 0.1  # opacity from which a cell, and those beside it, live
 HOLES = 0.1, 0.4  # radii of damage, where the shorter side is 2
@@ -50,9 +50,10 @@ class NCA:
     dtype: str = "float32"
     """Compute dtype of the network; cells and parameters are float32."""
 
+    works = property(fitted.works)
+
     def __post_init__(self):
-        if min(self.height, self.width) < LEAST:
-            raise UserError(f"an automaton of {self.width} x {self.height} cells: use {LEAST} or more")
+        fitted.check_sides(self, "an automaton")
         if self.channels not in (3, 4):
             raise UserError(f"channels is {self.channels}; an automaton shows 3, or 4 with opacity")
         if not 1 <= self.least <= self.most:
@@ -66,11 +67,6 @@ class NCA:
     @property
     def phases(self) -> tuple[Phase, ...]:
         return (Phase("automaton", self.loss),)
-
-    @property
-    def works(self) -> int:
-        """A run is one picture."""
-        return 1
 
     @property
     def numbers(self) -> int:

@@ -9,12 +9,12 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 
+from zoo.algorithmic import fitted
+from zoo.algorithmic.fitted import TINY
 from zoo.errors import UserError
 from zoo.model import Array, Batch, Extra, Params, Phase
 
 PIECES = 6  # straight pieces of a stroke
-LEAST = 16
-TINY = 1e-8
 LONGEST, SHORTEST = 0.7, 0.06  # of strokes at the beginning, where the picture's shorter side is 2
 BROAD = 0.4  # a stroke's width at the beginning, as a share of its length
 BENT = 0.15  # how far its middle is from straight, likewise
@@ -38,8 +38,7 @@ class Strokes(NamedTuple):
 
 @dataclass(frozen=True, kw_only=True)
 class Painter:
-    """Bends of three points each (quadratic Bezier curves), broad ones first. Batches are one example: ``image``
-    [B, H, W, 3]."""
+    """Bends of three points each (quadratic Bezier curves), broad ones first."""
 
     height: int = 128
     width: int = 128
@@ -48,24 +47,17 @@ class Painter:
     dtype: str = "float32"
     """Compute dtype; parameters are float32."""
 
+    works, pixel = property(fitted.works), property(fitted.pixel)
+    batch_spec, loss, evaluate, sample = fitted.batch_spec, fitted.loss, fitted.evaluate, fitted.sample
+
     def __post_init__(self):
-        if min(self.height, self.width) < LEAST:
-            raise UserError(f"a painting of {self.width} x {self.height} pixels: use {LEAST} or more")
+        fitted.check_sides(self, "a painting")
         if self.count < 1:
             raise UserError("count should be at least 1")
 
     @property
     def phases(self) -> tuple[Phase, ...]:
         return (Phase("painter", self.loss),)
-
-    @property
-    def works(self) -> int:
-        """A run is one picture."""
-        return 1
-
-    @property
-    def pixel(self) -> float:
-        return 2 / min(self.height, self.width)
 
     def init(self, key: Array, batch: Batch | None = None) -> tuple[Params, Extra]:
         """Strokes everywhere, each shorter than the one below it; grey."""
@@ -85,28 +77,6 @@ class Painter:
             "ground": jnp.zeros(3),
         }
         return {"painter": painter}, {}
-
-    def batch_spec(self, batch_size: int) -> dict[str, jax.ShapeDtypeStruct]:
-        return {"image": jax.ShapeDtypeStruct((batch_size, self.height, self.width, 3), jnp.float32)}
-
-    def loss(
-        self, params: Params, extra: Extra, batch: Batch, key: Array, step: Array
-    ) -> tuple[Array, tuple[Extra, dict[str, Array]]]:
-        """The mean squared difference of colours, each from -1 to 1."""
-        del key, step
-        apart = jnp.mean(jnp.square(self.render(params)[None] - batch["image"]))
-        return apart, (extra, {"psnr": 10 * jnp.log10(4 / (apart + TINY))})
-
-    def evaluate(self, params: Params, extra: Extra, batch: Batch, key: Array) -> dict[str, tuple[Array, Array]]:
-        """The squared difference of each example."""
-        del extra, key
-        apart = jnp.mean(jnp.square(self.render(params)[None] - batch["image"]), axis=(1, 2, 3))
-        return {"difference": (jnp.sum(apart), jnp.asarray(len(apart), jnp.float32))}
-
-    def sample(self, params: Params, extra: Extra, key: Array, n: int) -> Array:
-        """[n, H, W, 3]: the picture, n times."""
-        del extra, key
-        return jnp.repeat(self.render(params)[None], n, axis=0)
 
     def strokes(self, params: Params) -> Strokes:
         painter = params["painter"]
