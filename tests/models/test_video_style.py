@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from tiny import initialised, random_batch, tiny
 
+from zoo.style.fast import GRAIN, FastStyle
 from zoo.style.motion import alike, change, drawn_motion, inside, steadied, trusted, warped
 
 RNG = np.random.default_rng(0)
@@ -83,6 +84,9 @@ def test_drawn_motions_are_small_smooth_and_each_its_own():
     assert len(np.unique(largest.round(4))) == 16
     slopes = np.abs(np.diff(flow, axis=1)).max(), np.abs(np.diff(flow, axis=2)).max()
     assert max(slopes) < 0.2  # nothing folds
+    turns = np.diff(flow[..., 0], axis=1).mean(axis=(1, 2)), np.diff(flow[..., 1], axis=2).mean(axis=(1, 2))
+    zooms = np.diff(flow[..., 0], axis=2).mean(axis=(1, 2)), np.diff(flow[..., 1], axis=1).mean(axis=(1, 2))
+    assert np.corrcoef(*turns)[0, 1] < -0.8 and np.corrcoef(*zooms)[0, 1] > 0.8
 
 
 def test_the_change_is_asked_for_and_nothing_else_is():
@@ -97,6 +101,15 @@ def test_the_change_is_asked_for_and_nothing_else_is():
     for name, term in without.items():
         np.testing.assert_allclose(with_it[name], term, rtol=1e-4)
     np.testing.assert_allclose(moving, still + film.steady * with_it["change"], rtol=1e-4)
+
+
+def test_who_paints_what_is_there_changes_nothing(monkeypatch):
+    """But the grain: what is compared is what was made of a frame, carried along, with what is made of the next."""
+    model = tiny("video-style")
+    monkeypatch.setattr(FastStyle, "_paint", lambda self, params, source: source)
+    params, extra = initialised(model)
+    _, (_, terms) = jax.jit(model.loss)(params, extra, random_batch(model), jax.random.key(0), jnp.int32(1))
+    assert terms["change"] == pytest.approx(GRAIN**2, rel=0.1)
 
 
 def test_a_network_learns_to_keep_still():
