@@ -86,7 +86,7 @@ _SPADE = {
     "l1": 0.0,
     "matching": 10.0,
 }
-_STEADY = {"steady": 10.0}
+_STEADY = {"steady": 30.0}
 _FOUR_FAMILIES = "art?family=ridges,bloom,spiral,glass"
 
 CATALOG: Mapping[str, Entry] = MappingProxyType(
