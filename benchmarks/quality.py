@@ -33,6 +33,7 @@ ROWS = {
     **dict.fromkeys(("vqvae", "stylegan2-tiles"), "benchmarks.rows.tiles"),
     **dict.fromkeys(("stacked-mnist", "mnist-gans"), "benchmarks.rows.digits"),
     "beta-sweep": "benchmarks.rows.sprites",
+    **dict.fromkeys(("video-style", "fast-style-import"), "benchmarks.rows.films"),
     "pix2pix-ablation": "benchmarks.rows.ablation",
     "ring": "benchmarks.rows.mixtures",
     "grid": "benchmarks.rows.mixtures",

@@ -90,6 +90,9 @@ PIECES: Mapping[str, Piece] = {
     "fast-style": _image(
         "--data seasons?size=64 --model.image-size 64 --model.width 16 --model.blocks 3 --steps 1500 --batch-size 4"
     ),
+    "video-style": _image(
+        "--data seasons?size=64 --model.image-size 64 --model.width 16 --model.blocks 3 --steps 1500 --batch-size 4"
+    ),
     "painter": Piece(train="--data picture?seed=3&size=128 --batch-size 1 --steps 600 --model.count 90", sample="-n 1"),
     "adain": _image(
         "--data looks?size=64 --model.image-size 64 --model.width 16 --steps 3000 --optim.learning-rate 1e-3"

@@ -63,9 +63,9 @@ class Options:
     --interpolate latents (8), loudness drives it, and harmony says how much of each class there is."""
     frames: int | None = None
     """Films: frames in all (default: 1.25 seconds from each latent to the next, 3 seconds for a turn of voxels, of
-    videos as many as in training, with --music as long as it is)."""
+    videos as many as in training, of films that are translated and with --music all of them)."""
     fps: float = 24.0
-    """Films: frames a second (of videos, if not said, those of the data)."""
+    """Films: frames a second (of videos, if not said, those of the data; of films that are translated, theirs)."""
     vary: Literal["motion", "content"] | None = None
     """Videos: one content with many motions, or one motion of many contents."""
     label: int | None = None
@@ -101,7 +101,11 @@ class Options:
     complete: str | None = None
     """Models that draw row by row: a picture whose upper half is kept."""
     translate: str | None = None
-    """Translators: a picture, or a folder of them, to be translated; a file each, or one sheet with --out FILE.png."""
+    """Translators: a picture, or a folder of them, to be translated; a file each, or one sheet with --out FILE.png. Or
+    a film, .gif or .mp4, of which a film is made (its first --frames of them)."""
+    steady: float = 0.0
+    """Films that are translated: below 1, how much of a frame is what the one before showed, carried along with what
+    moves (0.8 flickers little)."""
     back: bool = False
     """Translators between two sets: from the second to the first."""
     looks: tuple[str, ...] = ()
@@ -173,7 +177,7 @@ class Options:
 
 
 LOOKS = ("shares", "regions", "strength", "keep_colours")  # what else is said of looks
-TRANSLATION = ("translate", "back", "keep_size", "looks", *LOOKS)
+TRANSLATION = ("translate", "back", "keep_size", "steady", "looks", *LOOKS)
 SPACE = ("space", "mix", "cross", "genes", "by", "breed", "ratio", "mutation", "project", "effort")
 SHEETS = ("mix", "genes", "breed", "project", "reconstruct", "complete", "translate", "interpolate")
 DRAWS = ("temperature", "top_k", "top_p", "min_p", "typical")
@@ -224,6 +228,7 @@ NEEDS: tuple[tuple[str, tuple[str, ...], str], ...] = (
     ("mutation", ("breed",), "is of children: add --breed A,B"),
     ("effort", ("project",), "is for projections: add --project FILE"),
     ("keep_size", ("translate",), "is for translations: add --translate DIR"),
+    ("steady", ("translate",), "is for films that are translated: add --translate FILM.mp4"),
     ("looks", ("translate",), "are for translations: add --translate DIR"),
     *((name, ("looks",), "is of looks: add --looks FILE") for name in LOOKS),
 )
@@ -271,6 +276,8 @@ def check_ranges(options: Options) -> None:
     for option in ("ratio", "mutation", "strength"):
         if not 0 <= getattr(options, option) <= 1:
             raise UserError(f"{flag(option)} {getattr(options, option):g}: it must be from 0 to 1")
+    if not 0 <= options.steady < 1:
+        raise UserError(f"--steady {options.steady:g}: it must be at least 0 and below 1")
     for option in SHARES:
         value = getattr(options, option)
         if value is not None and not 0 < value <= 1:

@@ -1,6 +1,7 @@
-"""A folder of pictures, translated."""
+"""A picture, or a folder of pictures, translated."""
 
 import functools
+from dataclasses import dataclass
 from inspect import signature
 from pathlib import Path
 from typing import Any
@@ -9,9 +10,10 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from sample.options import Options, Target, wanted
+from sample.options import Options, Target, flag, wanted
 from train.data.pair import regions_of
 from train.data.pixels import recolour
+from train.data.video import FILMS
 from train.flags import jit
 from zoo.codecs.images import ImageCodec, grid, read_image, write_png
 from zoo.codecs.maps import LabelMap
@@ -23,28 +25,60 @@ FILES = (".png", ".jpg", ".jpeg", ".webp")
 ROW = 12  # pictures in a row of a sheet
 
 
-def write_translations(run: Any, options: Options, place: Target, meta: dict[str, Any]) -> list[Path]:
-    """A picture for each picture, by its name; or, where --out is one file, a sheet with the sources above."""
+@dataclass(frozen=True)
+class Translation:
+    """What is to be translated into what, and how."""
+
+    start: Any
+    """Codec of what is translated."""
+    end: Any
+    """Codec of what becomes of it."""
+    maps: LabelMap | None
+    """Of models that translate maps of labels."""
+    size: int | None
+    """Pixels a side; None: as they come."""
+    controls: dict[str, Any]
+    """What else ``translate`` is told."""
+
+
+def asked(run: Any, options: Options) -> Translation:
+    """UserError where the model knows no such thing."""
     if not isinstance(run.model, TranslationModel):
         raise UserError(f"{run.config.name} translates no pictures; --translate is for pix2pix, cyclegan and their kin")
     ways = "way" in signature(run.model.translate).parameters
     if options.back and not ways:
         raise UserError(f"--back: {run.config.name} has learnt one direction only")
-    wanted(place, [".png"], what="translations")
     shapes = [run.model.batch_spec(1)[name].shape for name in ("input", "image")]
     maps = LabelMap(shapes[0][-1]) if getattr(run.model, "maps", False) else None
     codecs: list[Any] = [maps or ImageCodec(channels=shapes[0][-1]), ImageCodec(channels=shapes[1][-1])]
     start, end = codecs[::-1] if options.back else codecs
     size = None if options.keep_size else shapes[0][1]
-    if place.kinds and size is None:
+    return Translation(start, end, maps, size, {"way": "back"} if options.back else looks_of(run, options, size))
+
+
+def write_translations(run: Any, options: Options, place: Target, meta: dict[str, Any]) -> list[Path]:
+    """A picture for each picture, by its name; or, where --out is one file, a sheet with the sources above. Of a film
+    a film."""
+    how = asked(run, options)
+    if is_film(options.translate or ""):
+        from sample.films import write_translated
+
+        return write_translated(run, options, place, meta, how)
+    for option in ("steady", "frames", "fps"):
+        if option in options.told():
+            raise UserError(f"{flag(option)} is for films: --translate FILM.gif or FILM.mp4")
+    wanted(place, [".png"], what="translations")
+    if place.kinds and how.size is None:
         raise UserError("--keep-size gives pictures of many sizes: let --out be a folder")
-    controls = {"way": "back"} if options.back else looks_of(run, options, size)
+    maps, size = how.maps, how.size
     sources, made, names = [], [], files_at(options.translate or "", options.n)
     for number, file in enumerate(names):
         key = jax.random.fold_in(jax.random.key(options.seed), number)
-        source = maps.read(file, size=size) if maps else read_image(file, channels=start.channels, size=size)
+        source = maps.read(file, size=size) if maps else read_image(file, channels=how.start.channels, size=size)
         sources.append(maps.colours(source) if maps else source)
-        made.append(end.decode(translated(run, start.encode(source), key, **controls, **regions_for(options, source))))
+        made.append(
+            how.end.decode(translated(run, how.start.encode(source), key, **controls_for(options, source, how)))
+        )
     meta = {**meta, "size": "kept" if size is None else size}
     if place.kinds:
         path = with_suffix(place.stem, ".png")
@@ -86,12 +120,12 @@ def looks_of(run: Any, options: Options, size: int | None) -> dict[str, Any]:
     return {"looks": tuple(looks), "strength": options.strength, "keep_colours": options.keep_colours, **shares}
 
 
-def regions_for(options: Options, source: np.ndarray) -> dict[str, np.ndarray]:
-    """Where each look is to be in a picture [H, W, C]."""
+def controls_for(options: Options, source: np.ndarray, how: Translation) -> dict[str, Any]:
+    """What ``translate`` is told of a picture [H, W, C]: also where each look is to be in it."""
     if options.regions is None:
-        return {}
+        return how.controls
     told, file = f"--regions {options.regions}", Path(options.regions).expanduser()
-    return {"guide": regions_of(told, file, source.shape[:2], len(options.looks))}
+    return {**how.controls, "guide": regions_of(told, file, source.shape[:2], len(options.looks))}
 
 
 @functools.partial(jit, static_argnums=0, static_argnames=("way", "keep_colours"))
@@ -106,6 +140,10 @@ def sheet(sources: list[np.ndarray], made: list[np.ndarray]) -> np.ndarray:
     fill = ((0, -len(made) % columns), (0, 0), (0, 0), (0, 0))
     rows = [np.pad(x, fill, constant_values=255).reshape(-1, columns, *x.shape[1:]) for x in (above, below)]
     return grid(np.stack(rows, axis=1).reshape(-1, *below.shape[1:]), columns=columns)
+
+
+def is_film(place: str) -> bool:
+    return Path(place).suffix.lower() in FILMS and not Path(place).expanduser().is_dir()
 
 
 def files_at(place: str, most: int | None) -> list[Path]:

@@ -56,6 +56,7 @@ TINY: dict[str, dict[str, Any]] = {
         "levels": 3,
     },
     "fast-style": {"image_size": 16, "width": 2, "blocks": 1, "filters": 3, "octaves": 2},
+    "video-style": {"image_size": 16, "width": 2, "blocks": 1, "filters": 3, "octaves": 2},
     "adain": {"image_size": 16, "width": 2},
     "painter": {"height": 16, "width": 20, "count": 5},
     "ifs": {"height": 16, "width": 20, "maps": 3, "depth": 2},

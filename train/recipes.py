@@ -114,6 +114,7 @@ RECIPES: Mapping[str, Recipe] = MappingProxyType(
         ),
         "neural-style": Recipe(steps=300, batch_size=1, optim=_PICTURE),
         "fast-style": Recipe(steps=40_000, batch_size=4, optim=Optim(rule="adam", learning_rate=1e-3)),
+        "video-style": Recipe(steps=40_000, batch_size=4, optim=Optim(rule="adam", learning_rate=1e-3)),
         # The paper's is 160,000 steps, at a rate that falls as 1 / (1 + 5e-5 step).
         "adain": Recipe(
             steps=80_000, batch_size=8, optim=Optim(rule="adam", learning_rate=1e-4, schedule="linear", final=0.2)

@@ -86,6 +86,7 @@ _SPADE = {
     "l1": 0.0,
     "matching": 10.0,
 }
+_STEADY = {"steady": 30.0}
 _FOUR_FAMILIES = "art?family=ridges,bloom,spiral,glass"
 
 CATALOG: Mapping[str, Entry] = MappingProxyType(
@@ -110,6 +111,9 @@ CATALOG: Mapping[str, Entry] = MappingProxyType(
         "cyclegan-256": Entry("gan", "zoo.gan.cyclegan", "CycleGAN", "Zhu et al. 2017", "seasons?size=256"),
         "neural-style": Entry("style", "zoo.style.neural", "NeuralStyle", "Gatys et al. 2016", "pair"),
         "fast-style": Entry("style", "zoo.style.fast", "FastStyle", "Johnson et al. 2016", "seasons?size=256"),
+        "video-style": Entry(
+            "style", "zoo.style.fast", "FastStyle", "Huang et al. 2017; Gupta et al. 2017", "seasons?size=256", _STEADY
+        ),
         "adain": Entry("style", "zoo.style.adain", "AdaIN", "Huang & Belongie 2017", "looks?size=256"),
         "painter": Entry("algorithmic", "zoo.algorithmic.strokes", "Painter", "Li et al. 2020", "picture"),
         "ifs": Entry("algorithmic", "zoo.algorithmic.fractal", "Fractal", "Tu et al. 2023", "picture"),

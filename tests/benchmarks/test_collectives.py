@@ -132,7 +132,7 @@ def test_recurrent_nets_do_not_sum_at_every_step(name):
     assert 1 <= sum(one.times for one in by_kind(compiled)["all-reduce"]) <= 3
 
 
-@pytest.mark.parametrize("name", ["adain", "fast-style"])
+@pytest.mark.parametrize("name", ["adain", "fast-style", "video-style"])
 def test_pictures_that_are_kept_to_be_seen_are_not_gathered(name):
     compiled, _ = step(name, "jit", ALL)
     assert set(by_kind(compiled)) == {"all-reduce"}

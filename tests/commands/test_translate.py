@@ -8,6 +8,7 @@ from running import untrained
 
 from sample.__main__ import main
 from train.__main__ import main as zoo_train
+from zoo.codecs.film import read_film, write_gif
 from zoo.codecs.images import read_png, write_png
 
 SIDE = 16
@@ -115,6 +116,18 @@ def test_any_look_in_any_mixture_anywhere(runs, tmp_path, capsys):
     assert np.abs(made("e", "--looks", warm, "--strength", 0) - made("f", "--looks", cold, "--strength", 0)).max() <= 1
 
 
+@pytest.mark.parametrize(("name", "words"), [("pix2pix", []), ("cyclegan", ["--back"]), ("adain", ["--looks", "{0}"])])
+def test_films_go_through_every_translator(runs, tmp_path, capsys, name, words):
+    """test_films.py asks the rest."""
+    rng = np.random.default_rng(1)
+    write_gif(rng.integers(0, 256, (3, 20, 28, 3), np.uint8), tmp_path / "a.gif", fps=10)
+    words = [word.format(runs / "warm" / "0.png") for word in words]
+    (path,) = drawn(capsys, runs / name, "--translate", tmp_path / "a.gif", *words, "--out", tmp_path / "b.gif")
+    film = read_film(path)
+    assert film.frames.shape == (3, SIDE, SIDE, 3) and film.fps == 10
+    assert len(np.unique(film.frames.reshape(3, -1), axis=0)) == 3
+
+
 def test_samples_are_translations_of_what_was_seen(runs, tmp_path, capsys):
     (path,) = drawn(capsys, runs / "pix2pix", "-n", 4, "--out", tmp_path / "grid.png")
     assert read_png(path)[0].shape == (2 * (SIDE + 2) + 2, 2 * (SIDE + 2) + 2, 3)
@@ -142,6 +155,7 @@ def test_samples_are_translations_of_what_was_seen(runs, tmp_path, capsys):
             "0 to 0",
         ),
         ("cyclegan", ["--reconstruct", "{0}/mine"], "no encoder"),
+        ("spade", ["--translate", "{0}/a.gif"], "spade translates maps of labels"),
     ],
 )
 def test_one_line_says_what_would_mend_it(runs, tmp_path, capsys, name, words, why):

@@ -123,6 +123,37 @@ def read_film(path: Path) -> Film:
         raise CodecError(path, error) from error
 
 
+def read_sound(path: Path) -> tuple[np.ndarray, int] | None:
+    """What is heard in a film, as `write_mp4` takes it: float32 [N], of all voices together, and samples a second; None
+    where nothing is. CodecError as `read_film`."""
+    data = read_bytes(path, limit=FILE_LIMIT)
+    if data.startswith(b"GIF8"):
+        return None
+    try:
+        return _read_sound(data)
+    except CodecError as error:
+        raise CodecError(path, error.cause) from None
+    except Exception as error:  # as in `read_film`
+        raise CodecError(path, error) from error
+
+
+def _read_sound(data: bytes) -> tuple[np.ndarray, int] | None:
+    import av
+
+    parts, total = [], 0
+    with av.open(io.BytesIO(data), "r", format=_form(data)) as container:
+        if not container.streams.audio:
+            return None
+        stream = container.streams.audio[0]
+        one_voice = av.AudioResampler(format="fltp", layout="mono", rate=stream.rate)
+        for frame in chain(container.decode(stream), [None]):
+            for part in one_voice.resample(frame):
+                parts.append(part.to_ndarray()[0])
+                if 4 * (total := total + len(parts[-1])) > FILM_LIMIT:
+                    raise CodecError("film", f"its sound would fill more than {FILM_LIMIT:,} bytes")
+    return (np.concatenate(parts), stream.rate) if parts else None
+
+
 def _read_gif(data: bytes) -> Film:
     from PIL.GifImagePlugin import GifImageFile
 

@@ -1,5 +1,7 @@
 """Fast style: Johnson, Alahi & Fei-Fei 2016, "Perceptual Losses for Real-Time Style Transfer and Super-Resolution"
-(arXiv:1603.08155), with the norms of Ulyanov et al. 2016 (arXiv:1607.08022). One network gives any picture one look."""
+(arXiv:1603.08155), with the norms of Ulyanov et al. 2016 (arXiv:1607.08022). One network gives any picture one look;
+and, if that is asked for, films (Huang et al. 2017, "Real-Time Neural Style Transfer for Videos"; Gupta et al. 2017,
+"Characterizing and Improving Stability in Neural Style Transfer", arXiv:1705.02092)."""
 
 from dataclasses import dataclass
 from functools import partial
@@ -13,16 +15,18 @@ import numpy as np
 
 from zoo.errors import UserError
 from zoo.gan.pix2pix import SHOWN, pairs_spec
-from zoo.gan.translators import newest
+from zoo.gan.translators import at_once, newest
 from zoo.losses import wide
 from zoo.model import Array, Batch, Extra, Params, Phase
 from zoo.nn import cast, compute_dtype
 from zoo.nn.conv import Conv, ConvTranspose
 from zoo.pretrained.arrays import read_arrays
 from zoo.style.look import Look, grams, look_of, looks_of, unknown, unlike, weights_of
+from zoo.style.motion import change, drawn_motion, inside, warped
 from zoo.style.painting import roughness
 
 RANGE = 150.0  # how far from grey, of 255, the last layer may go: beyond white and black, as published
+GRAIN = 0.02  # of the noise of a next frame, in terms of its range of 2: about two levels of 255
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -55,6 +59,8 @@ class FastStyle:
     """Weight of the look."""
     smooth: float = 1.0
     """Weight of the roughness."""
+    steady: float | None = None
+    """Weight of what changes from frame to frame beyond what moves; None: of single pictures nothing is asked."""
     dtype: str = "float32"
     """Compute dtype; parameters are float32."""
 
@@ -113,19 +119,20 @@ class FastStyle:
     def loss(
         self, params: Params, extra: Extra, batch: Batch, key: Array, step: Array
     ) -> tuple[Array, tuple[Extra, dict[str, Array]]]:
-        """Equation 5, of relative distances (`zoo.style.look.unlike`), with the roughness for total variation."""
-        del key
+        """Equation 5, of relative distances (`zoo.style.look.unlike`), with the roughness for total variation; and the
+        temporal loss of Huang et al. 2017, equation 6."""
         frozen = {**params, "features": jax.lax.stop_gradient(params["features"])}
         kept = {name: extra[name] for name in ("usual", "looks")}
         wanted = jax.lax.cond(step == 0, lambda: self.wanted(frozen, batch), lambda: kept)
-        terms = {name: jnp.mean(each) for name, each in self._terms(frozen, wanted, batch["input"]).items()}
+        terms = {name: jnp.mean(each) for name, each in self._terms(frozen, wanted, batch["input"], key).items()}
         loss = self.content * terms["content"] + self.style * terms["style"] + self.smooth * terms["roughness"]
+        if self.steady is not None:
+            loss = loss + self.steady * terms["change"]
         return loss, ({**wanted, "shown": newest(extra["shown"], batch["input"])}, terms)
 
     def evaluate(self, params: Params, extra: Extra, batch: Batch, key: Array) -> dict[str, tuple[Array, Array]]:
         """The loss's terms."""
-        del key
-        found = self._terms(params, extra, batch["input"])
+        found = self._terms(params, extra, batch["input"], key)
         return {name: (jnp.sum(each), jnp.asarray(len(each), each.dtype)) for name, each in found.items()}
 
     def translate(self, params: Params, extra: Extra, source: Array, key: Array) -> Array:
@@ -137,16 +144,34 @@ class FastStyle:
         """[n, H, W, 3]: the newest pictures that were to be translated in training, translated."""
         return self.translate(params, extra, extra["shown"][jnp.arange(n) % SHOWN], key)
 
-    def _terms(self, params: Params, wanted: Extra, source: Array) -> dict[str, Array]:
+    def _terms(self, params: Params, wanted: Extra, source: Array, key: Array) -> dict[str, Array]:
         """Of each example [B]."""
-        made = self._paint(params, source)
+        if self.steady is None:
+            made, steady = self._paint(params, source), {}
+        else:
+            made, change = self._filmed(params, source, key)
+            steady = {"change": change}
         looks, shows = self.look(params["features"], cast(made, self.dtype))
         _, shown = self.look(params["features"], cast(source, self.dtype))
         return {
             "content": unlike(shows, jax.lax.stop_gradient(shown)),
             "style": unlike(grams(looks, wanted["usual"]), wanted["looks"]),
             "roughness": roughness(made),
+            **steady,
         }
+
+    def _filmed(self, params: Params, source: Array, key: Array) -> tuple[Array, Array]:
+        """What becomes of pictures [B, H, W, 3], and how that of a next frame differs from it, carried along: [B].
+
+        The next frame is the picture itself, moved as by a camera and with the grain of a film (as in Wang et al. 2020,
+        "Consistent Video Style Transfer via Compound Regularization"): so the flow is exact, and any set of pictures
+        teaches films."""
+        moves, noise = jax.random.split(key)
+        flow = drawn_motion(moves, *source.shape[:3]).astype(source.dtype)
+        grain = GRAIN * jax.random.normal(noise, source.shape, source.dtype)
+        made, after = at_once(partial(self._paint, params), source, warped(source, flow) + grain)
+        where = inside(flow, *source.shape[1:3]).astype(source.dtype)
+        return made, change(after, warped(made, flow), where)
 
     def _paint(self, params: Params, source: Array) -> Array:
         picture: Any = self.stylist.apply({"params": params["stylist"]}, source)
