@@ -34,6 +34,7 @@ ROWS = {
     **dict.fromkeys(("stacked-mnist", "mnist-gans"), "benchmarks.rows.digits"),
     "beta-sweep": "benchmarks.rows.sprites",
     "pix2pix-ablation": "benchmarks.rows.ablation",
+    **dict.fromkeys(("fusion", "tower"), "benchmarks.rows.fusion"),
     "ring": "benchmarks.rows.mixtures",
     "grid": "benchmarks.rows.mixtures",
 }  # fmt: skip
