@@ -47,10 +47,11 @@ class Fusion:
     classes: int = 10
     patch: int = 7
     """Pixels of a patch's side."""
-    stride: int = 4
+    stride: int = 8
     """Frames of a sound's token."""
-    layers: int = 2
-    """Blocks from a patch to the answer; half of them, rounded down, before media meet in the middle."""
+    layers: int = 3
+    """Blocks from a patch to the answer; half of them, rounded down, before media meet in the middle or look across.
+    (Through bottlenecks one medium reads the other in the second block after that.)"""
     heads: int = 4
     width: int = 64
     """D."""

@@ -92,16 +92,14 @@ class Network(nn.Module):
         """Half of the blocks apart; in the others the media meet in a few tokens that both read and write (bottlenecks,
         Nagrani et al. 2021, equations 8 and 9; here the mean of what the two have made of them)."""
         apart = self.layers // 2
-        tokens = self.alone(tokens, present, apart, train)
+        tokens = self.alone(tokens, apart, train)
         shape = (1, self.bottlenecks, self.width)
         shared = self.param("bottlenecks", nn.initializers.normal(0.02), shape).astype(tokens[0].dtype)
         shared = jnp.broadcast_to(shared, (len(present), *shape[1:]))
-        always = jnp.ones((len(present), self.bottlenecks), bool)
         for layer in range(apart, self.layers):
             written = []
             for m, (medium, x) in enumerate(zip(MEDIA, tokens, strict=True)):
-                seen = jnp.concatenate([tokens_seen(present[:, m : m + 1], [x]), always], axis=1)
-                both = self.block(f"{medium}_block_{layer}")(jnp.concatenate([x, shared], axis=1), seen, train=train)
+                both = self.block(f"{medium}_block_{layer}")(jnp.concatenate([x, shared], axis=1), train=train)
                 tokens[m], new = jnp.split(both, [x.shape[1]], axis=1)
                 written.append(new)
             shared = mean_of(written, present)
@@ -111,7 +109,7 @@ class Network(nn.Module):
     def _late(self, tokens: list[Array], present: Array, train: bool) -> Array:
         """Each by itself up to its own answer; the answers' mean (of logits: the geometric mean of what they hold
         likely)."""
-        features = self.features(tokens, present, train)
+        features = self.features(tokens, train)
         answers = [self.answer(x, f"{medium}_head") for medium, x in zip(MEDIA, features, strict=True)]
         return mean_of(answers, present)
 
@@ -121,7 +119,7 @@ class Network(nn.Module):
         """tanh(U z_0) tanh(V z_1), element by element (Kim et al. 2017, arXiv:1610.04325, section 3); a medium that is
         missing is a factor of 1."""
         joined: Array | None = None
-        for m, z in enumerate(self.features(tokens, present, train)):
+        for m, z in enumerate(self.features(tokens, train)):
             gate = jnp.tanh(self.dense(self.width, f"{MEDIA[m]}_factor")(z))
             gate = jnp.where(present[:, m : m + 1], gate, 1)
             joined = gate if joined is None else joined * gate
@@ -130,7 +128,7 @@ class Network(nn.Module):
 
     def _low_rank(self, tokens: list[Array], present: Array, train: bool) -> Array:
         """See ``low_rank``; a medium that is missing is 0."""
-        features = [jnp.where(present[:, m : m + 1], z, 0) for m, z in enumerate(self.features(tokens, present, train))]
+        features = [jnp.where(present[:, m : m + 1], z, 0) for m, z in enumerate(self.features(tokens, train))]
         begun = nn.initializers.variance_scaling(1.0, "fan_in", "normal", in_axis=1, out_axis=2, batch_axis=0)
         shape = (self.rank, self.width + 1, self.width)
         factors = [self.param(f"{medium}_factors", begun, shape) for medium in MEDIA]
@@ -138,7 +136,7 @@ class Network(nn.Module):
 
     def _attention(self, tokens: list[Array], present: Array, train: bool) -> Array:
         """See ``attended``; a score is w tanh(V z + b) with a V and a b of each medium's own."""
-        features = self.features(tokens, present, train)
+        features = self.features(tokens, train)
         scores = [
             self.dense(1, f"{medium}_score", bias=False)(jnp.tanh(self.dense(self.width, f"{medium}_view")(z)))
             for medium, z in zip(MEDIA, features, strict=True)
@@ -149,29 +147,28 @@ class Network(nn.Module):
         """Half of the blocks apart; in the others each medium's tokens look at the other's, as those came out of the
         first half (Tsai et al. 2019, arXiv:1906.00295, section 3.1), and the two features stand side by side."""
         apart = self.layers // 2
-        low = self.alone(tokens, present, apart, train)
+        low = self.alone(tokens, apart, train)
         tokens = [*low]
         for layer in range(apart, self.layers):
             for m, medium in enumerate(MEDIA):
                 seen = tokens_seen(present[:, 1 - m : 2 - m], [low[1 - m]])
-                tokens[m] = self.block(f"{medium}_block_{layer}")(tokens[m], seen, low[1 - m], train=train)
+                tokens[m] = self.block(f"{medium}_block_{layer}")(tokens[m], seen, source=low[1 - m], train=train)
         features = self.pooled(tokens)
         heard = [jnp.where(present[:, m : m + 1], z, 0) for m, z in enumerate(features)]
         return self.answer(jnp.concatenate(heard, axis=1))
 
     # -- what they share -----------------------------------------------------------------------------------------------
 
-    def features(self, tokens: list[Array], present: Array, train: bool) -> list[Array]:
+    def features(self, tokens: list[Array], train: bool) -> list[Array]:
         """Each medium by itself through all blocks: [B, D] each."""
-        return self.pooled(self.alone(tokens, present, self.layers, train))
+        return self.pooled(self.alone(tokens, self.layers, train))
 
-    def alone(self, tokens: list[Array], present: Array, layers: int, train: bool) -> list[Array]:
+    def alone(self, tokens: list[Array], layers: int, train: bool) -> list[Array]:
         """Each medium by itself through the first ``layers`` blocks."""
         tokens = [*tokens]
         for layer in range(layers):
             for m, medium in enumerate(MEDIA):
-                seen = tokens_seen(present[:, m : m + 1], [tokens[m]])
-                tokens[m] = self.block(f"{medium}_block_{layer}")(tokens[m], seen, train=train)
+                tokens[m] = self.block(f"{medium}_block_{layer}")(tokens[m], train=train)
         return tokens
 
     def pooled(self, tokens: list[Array]) -> list[Array]:

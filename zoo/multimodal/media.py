@@ -85,9 +85,9 @@ class Block(nn.Module):
     dtype: str
 
     @nn.compact
-    def __call__(self, x: Array, seen: Array, source: Array | None = None, *, train: bool) -> Array:
+    def __call__(self, x: Array, seen: Array | None = None, *, source: Array | None = None, train: bool) -> Array:
         """x [B, N, D] -> [B, N, D]. ``source`` [B, K, D]: what is looked at, x itself if None. ``seen`` bool [B, K]:
-        which of it counts; where nothing does, attention adds nothing."""
+        which of it counts, all if None; where nothing does, attention adds nothing."""
         dtype, width = jnp.dtype(self.dtype), self.width
         norm = lambda x, name: LayerNorm(dtype=dtype, name=name)(x)
         drop = nn.Dropout(self.dropout, deterministic=not train)
@@ -96,6 +96,7 @@ class Block(nn.Module):
         other = own if source is None else norm(source, "norm_source")
         q = Dense(width, dtype=dtype, name="queries")(own)
         k, v = DenseParts(2 * width, parts=2, dtype=dtype, name="keys_values")(other)
+        seen = jnp.ones(other.shape[:2], bool) if seen is None else seen
         mixed = masked_attention(heads_of(q), heads_of(k), heads_of(v), seen=seen).reshape(x.shape)
         anything = jnp.any(seen, axis=1)[:, None, None]
         x = x + jnp.where(anything, drop(Dense(width, dtype=dtype, name="project")(mixed)), 0)

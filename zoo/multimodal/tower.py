@@ -45,7 +45,7 @@ class Tower:
     """M of a sound."""
     patch: int = 7
     """Pixels of a patch's side."""
-    stride: int = 4
+    stride: int = 8
     """Frames of a sound's token."""
     layers: int = 2
     heads: int = 4
@@ -237,10 +237,9 @@ class Network(nn.Module):
         """Patches [B, N, P] of medium ``m`` -> unit vectors [B, E]."""
         dtype, medium = jnp.dtype(self.dtype), MEDIA[m]
         x = Embedding(self.width, self.dtype, name=f"{medium}_embedding")(patches)
-        seen = jnp.ones(x.shape[:2], bool)
         for layer in range(self.layers):
             block = Block(self.heads, self.width, self.dropout, self.dtype, name=f"{medium}_block_{layer}")
-            x = block(x, seen, train=train)
+            x = block(x, train=train)
         x = jnp.mean(LayerNorm(dtype=dtype, name=f"{medium}_norm")(x), axis=1)
         return unit(Dense(self.embedding, use_bias=False, dtype=dtype, name=f"{medium}_projection")(x))
 
