@@ -175,6 +175,7 @@ def test_the_temperature_is_kept_from_growing():
     up, down = (jax.grad(lambda x, sign=sign: sign * at_most(2.0, x)) for sign in (-1, 1))  # what a descent does
     for x, want in ((1.0, (-1, 1)), (2.5, (0, 1))):
         assert (float(up(x)), float(down(x))) == want
+    assert float(jax.value_and_grad(lambda x: at_most(2.0, x))(2.5)[0]) == 2  # as a loss sees it
 
 
 def test_identical_towers_find_everything():
