@@ -29,7 +29,7 @@ from train.optim import Optim
 from train.runs import sampling_params
 from zoo.multimodal.joining import JOININGS
 
-STEPS = {"cpu": 600, "full": 20_000}
+STEPS = {"cpu": 500, "full": 20_000}
 OPTIM = Optim(learning_rate=2e-3, b2=0.99, weight_decay=0.1, clip=1.0, schedule="cosine", warmup=50)
 JUDGED = 300  # pairs at once
 ALONE: Mapping[str, Mapping[str, Any]] = MappingProxyType(
@@ -128,11 +128,11 @@ ROWS = MappingProxyType(
     {
         "fusion": Row(
             metrics=METRICS, published={arm: {} for arm in ARMS}, measure=fused, verdict=verdict, source=SOURCE,
-            budgets={"cpu": "600 steps of 20,000"},
+            budgets={"cpu": "500 steps of 20,000"},
         ),
         "tower": Row(
             metrics=ALIGNED, published={arm: {} for arm in TOWERS}, measure=aligned, verdict=invariance, source=SOURCE,
-            budgets={"cpu": "600 steps of 20,000"},
+            budgets={"cpu": "500 steps of 20,000"},
         ),
     }
 )  # fmt: skip
