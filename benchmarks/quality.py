@@ -35,6 +35,7 @@ ROWS = {
     "beta-sweep": "benchmarks.rows.sprites",
     **dict.fromkeys(("video-style", "fast-style-import"), "benchmarks.rows.films"),
     "pix2pix-ablation": "benchmarks.rows.ablation",
+    **dict.fromkeys(("fusion", "tower"), "benchmarks.rows.fusion"),
     "ring": "benchmarks.rows.mixtures",
     "grid": "benchmarks.rows.mixtures",
 }  # fmt: skip

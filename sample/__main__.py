@@ -90,6 +90,7 @@ def stem(run: Any, options: Options) -> str:
         "genes": "genes",
         "breed": "family",
         "translate": "translation",
+        "held_out": "judged",
         "interpolate": walk,
         "harmonise": "harmony",
         "infill": "infill",

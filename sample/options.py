@@ -120,6 +120,9 @@ class Options:
     """With --looks: the colours of the picture that is translated."""
     keep_size: bool = False
     """Translators: whole pictures in their own sizes (default: their centre squares, in the size of the training)."""
+    held_out: bool = False
+    """Models of sound and picture: pairs that training has not seen, and what the model calls them, or which pictures
+    it finds for a sound."""
     prompt: tuple[str, ...] = ()
     """Text: what to go on from; several at once are fine."""
     primer: tuple[str, ...] = ()
@@ -179,13 +182,13 @@ class Options:
 LOOKS = ("shares", "regions", "strength", "keep_colours")  # what else is said of looks
 TRANSLATION = ("translate", "back", "keep_size", "steady", "looks", *LOOKS)
 SPACE = ("space", "mix", "cross", "genes", "by", "breed", "ratio", "mutation", "project", "effort")
-SHEETS = ("mix", "genes", "breed", "project", "reconstruct", "complete", "translate", "interpolate")
+SHEETS = ("mix", "genes", "breed", "project", "reconstruct", "complete", "translate", "interpolate", "held_out")
 DRAWS = ("temperature", "top_k", "top_p", "min_p", "typical")
 CUTS = (*DRAWS[1:], "beam", "repetition_penalty", "penalty", "guidance")
 
 # What options are for, in words; the media that have it; the options.
 SUITS: tuple[tuple[str, tuple[str, ...], tuple[str, ...]], ...] = (
-    ("pictures", ("image",), ("label", "truncation", "complete", "music", *TRANSLATION, *SPACE)),
+    ("pictures", ("image",), ("label", "truncation", "complete", "music", "held_out", *TRANSLATION, *SPACE)),
     ("films", ("image", "voxels", "video"), ("frames", "fps")),
     ("videos", ("video",), ("vary",)),
     ("pictures and drawings", ("image", "drawing"), ("images", "reconstruct")),
@@ -209,6 +212,7 @@ EXCLUDES: tuple[tuple[str, tuple[str, ...], str], ...] = (
     ("beam", (*DRAWS, "greedy"), "draws nothing"),
     ("translate", ("images",), "writes translations"),
     ("music", ("n", "images", *(name for name in SHEETS if name != "interpolate")), "makes one film"),
+    ("held_out", ("images",), "writes one sheet"),
     ("regions", ("shares",), "says where each look is to be"),
     ("reconstruct", ("images",), "writes one sheet"),
     ("mix", ("n", "images"), "writes one table"),

@@ -32,6 +32,10 @@ def write_pictures(run: Any, options: Options, place: Target, meta: dict[str, An
         from sample.translation import write_translations
 
         return write_translations(run, options, place, meta)
+    if options.held_out:
+        from sample.judged import write_judged
+
+        return write_judged(run, options, place, meta)
     if place.kinds == (".svg",):
         from sample.strokes import write_strokes
 

@@ -111,6 +111,38 @@ TINY: dict[str, dict[str, Any]] = {
     "image-gpt": {"image_size": 4, "levels": 2, "layers": 1, "heads": 2, "width": 16},
     "vit": {"image_size": 8, "patch": 4, "classes": 3, "layers": 1, "heads": 2, "width": 16},
     "seq2seq": {"context": 16, "layers": 1, "heads": 2, "width": 16},
+    "fusion": {
+        "image_size": 8,
+        "patch": 4,
+        "frames": 8,
+        "stride": 4,
+        "bands": 4,
+        "classes": 3,
+        "width": 16,
+        "heads": 2,
+    },
+    "tower": {
+        "image_size": 8,
+        "patch": 4,
+        "frames": 8,
+        "stride": 4,
+        "bands": 4,
+        "width": 16,
+        "heads": 2,
+        "embedding": 8,
+        "layers": 1,
+    },
+    "tower-invariant": {
+        "image_size": 8,
+        "patch": 4,
+        "frames": 8,
+        "stride": 4,
+        "bands": 4,
+        "width": 16,
+        "heads": 2,
+        "embedding": 8,
+        "layers": 1,
+    },
     "coconet": {"context": 32, "lowest": 0, "pitches": 9, "layers": 2, "width": 8, "steps": 3},
     "lstm": {"vocabulary": 11, "context": 16, "width": 16, "layers": 2},
     "gru": {"vocabulary": 11, "context": 16, "width": 16, "layers": 2},
@@ -166,7 +198,7 @@ def random_batch(model: Any, size: int = BATCH, seed: int = 0) -> dict[str, np.n
         match name:
             case "guide":
                 batch[name] = rng.uniform(0.1, 1, spec.shape).astype(np.float32)
-            case "image" | "input" | "style" | "voxel" | "video" | "wave":
+            case "image" | "input" | "style" | "voxel" | "video" | "wave" | "spectrum":
                 batch[name] = rng.uniform(-1, 1, spec.shape).astype(np.float32)
             case "point":
                 batch[name] = rng.normal(size=spec.shape).astype(np.float32)

@@ -45,7 +45,10 @@ BOUNDS: Mapping[str, Bound] = MappingProxyType(
         **dict.fromkeys([f"model.{name}" for name in SIZES], COUNT),
         **dict.fromkeys(("model.beta", "model.r1", "model.r2", "model.gradient_penalty", "model.mmd"), NOT_NEGATIVE),
         **dict.fromkeys(("model.penalty_every", "model.critic_steps", "model.pack", "model.ada_images"), COUNT),
+        **dict.fromkeys(("model.patch", "model.stride", "model.bands", "model.rank", "model.bottlenecks"), COUNT),
         "model.dropout": SHARE,
+        **dict.fromkeys(("model.drop_sound", "model.drop_picture"), Bound(least=0, most=1)),
+        "model.noise": NOT_NEGATIVE,
         "model.sigma": POSITIVE,
     }
 )

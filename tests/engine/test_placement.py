@@ -23,7 +23,8 @@ MODELS = [
     "vae",
     "gpt",
     "lstm",
-    *(pytest.param(name, marks=pytest.mark.slow) for name in ("vae-conv", "lstm-roll")),
+    "tower-invariant",
+    *(pytest.param(name, marks=pytest.mark.slow) for name in ("vae-conv", "lstm-roll", "fusion")),
 ]
 
 

@@ -40,14 +40,14 @@ def open_audio(spec: Spec, split: str, *, image_size: int | None, length: int | 
     spec.allow("rate", "length", "level")
     level = spec.choice("level", ("own", "peak"), "own")
     rate, length = spec.integer("rate", least=RATES[0]), length or spec.integer("length", LENGTH, least=2) or LENGTH
-    names, recordings, skipped = _recordings(spec)
+    names, found, skipped = recordings(spec)
     if not names:
         raise UserError(f"{spec.text}: no sound that can be read" + (f"; first: {skipped[0]}" if skipped else ""))
-    rates = {own for _, own in recordings}
+    rates = {own for _, own in found}
     rate = rate or (rates.pop() if len(rates) == 1 else RATE)
     own = by_folder(names)
     part, index = select({name: [names[i] for i in rows] for name, rows in own.items()}, split, spec=spec.text)
-    chosen = [recordings[own[part][i]] for i in index]
+    chosen = [found[own[part][i]] for i in index]
     if sum(2 * len(sound) * rate / its for sound, its in chosen) > RESIDENT_BYTES:
         raise UserError(f"{spec.text}: more than 2 GiB of sound: give fewer files, or a lower rate=N")
     pieces = [_levelled(resampled(sound, its, rate), level) for sound, its in chosen]
@@ -81,7 +81,7 @@ def _levelled(sound: np.ndarray, level: str) -> np.ndarray:
     return np.rint(np.clip(sound / max(peak, 1e-6), -1, 1) * FULL).astype(np.int16)
 
 
-def _recordings(spec: Spec) -> tuple[list[str], list[Recording], list[str]]:
+def recordings(spec: Spec) -> tuple[list[str], list[Recording], list[str]]:
     """(names, recordings, "FILE: why" of what could not be read)."""
     path = Path(spec.path).expanduser()
     if path.is_file() and path.suffix.lower() == ".npz":

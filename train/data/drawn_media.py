@@ -1,5 +1,5 @@
-"""solids, bounce, plucks, beats: objects of voxels, films, sounds and drumming that pure functions make on the device.
-Nothing is downloaded."""
+"""solids, bounce, plucks, beats, chimes: objects of voxels, films, sounds, drumming and pairs of a sound and a picture
+that pure functions make on the device. Nothing is downloaded."""
 
 from collections.abc import Callable
 from typing import Any
@@ -12,6 +12,7 @@ from train.data.spec import Spec
 from train.data.splits import SPLITS
 from zoo.codecs.clips import ClipCodec
 from zoo.codecs.drums import DrumGrid
+from zoo.codecs.images import ImageCodec
 from zoo.codecs.voxels import CHANNELS, VoxelCodec
 from zoo.codecs.waves import RATES, WaveCodec
 from zoo.errors import UserError
@@ -20,6 +21,7 @@ SIZE = 32  # voxels a side, pixels a side
 FRAMES, FPS = 16, 12.0
 LENGTH, RATE = 16384, 16000  # samples, and samples a second
 STEPS = 32  # sixteenths: two bars
+CHIME_SIZE, CHIME_FRAMES, CHIME_RATE = 28, 64, 8000  # a second, as spoken digits have
 
 
 def open_solids(spec: Spec, split: str, *, image_size: int | None, length: int | None) -> Source:
@@ -90,6 +92,28 @@ def open_beats(spec: Spec, split: str, *, image_size: int | None, length: int | 
         return {"groove": groove, "length": jnp.asarray(length, jnp.int32), "label": style}
 
     return _drawn(spec, split, example, DrumGrid(), {"length": length}, labels=tuple(STYLES))
+
+
+def open_chimes(spec: Spec, split: str, *, image_size: int | None, length: int | None) -> Source:
+    """chimes?size=N&frames=N&bands=N&count=N: flowers and sounds with as many strokes as petals, in art's splits; see
+    ``zoo.algorithmic.chimes``. An example is the log-mel ``spectrum`` [frames, bands] of the sound, `zoo.features.mel`,
+    and the ``image``; their label says how many petals."""
+    from zoo.algorithmic.chimes import NUMBERS
+    from zoo.features.mel import BANDS, samples_of
+
+    spec.allow("size", "frames", "bands", "count")
+    size = image_size or spec.integer("size", CHIME_SIZE) or CHIME_SIZE
+    frames, bands = (spec.integer(name, n) or n for name, n in (("frames", CHIME_FRAMES), ("bands", BANDS)))
+
+    def example(key: Any) -> dict[str, Any]:
+        from zoo.algorithmic.chimes import draw
+        from zoo.features.mel import log_mel
+
+        wave, image, label = draw(key, size=size, length=samples_of(frames), rate=CHIME_RATE)
+        return {"spectrum": log_mel(wave, rate=CHIME_RATE, bands=bands), "image": image, "label": label}
+
+    fields = {"image_size": size, "channels": 1, "classes": len(NUMBERS), "frames": frames, "bands": bands}
+    return _drawn(spec, split, example, ImageCodec(channels=1), fields, labels=tuple(map(str, NUMBERS)))
 
 
 def _chosen(spec: Spec, known: tuple[str, ...]) -> tuple[str, ...]:

@@ -24,7 +24,13 @@ from zoo.errors import UserError
 RELEASE = "1.0.0"
 BATCH = 32  # examples that are read at once
 CHUNK = 2**16  # tokens of a text in one record
-UNPREPARED = {"input": "pairs of pictures", "voxel": "voxels", "wave": "sounds", "video": "films"}
+UNPREPARED = {
+    "input": "pairs of pictures",
+    "spectrum": "sounds with pictures",
+    "voxel": "voxels",
+    "wave": "sounds",
+    "video": "films",
+}
 
 Features = dict[str, Any]
 

@@ -29,6 +29,7 @@ OPENERS = {
     "plucks": "train.data.drawn_media",
     "beats": "train.data.drawn_media",
     "bounce": "train.data.drawn_media",
+    "chimes": "train.data.drawn_media",
     "ring": "train.data.points",
     "grid": "train.data.points",
     "bach": "train.data.bach",
@@ -47,6 +48,7 @@ OPENERS = {
     "doodles": "train.data.strokes",
     "voxels": "train.data.voxels",
     "audio": "train.data.audio",
+    "spoken": "train.data.spoken",
     "video": "train.data.video",
     "tfds": "train.data.tfds_set",
 }

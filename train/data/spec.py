@@ -22,6 +22,7 @@ FORMS = {
     "solids": "solids",
     "plucks": "plucks",
     "beats": "beats",
+    "chimes": "chimes",
     "bounce": "bounce",
     "images": "images:DIR",
     "picture": "picture:FILE",
@@ -37,6 +38,7 @@ FORMS = {
     "doodles": "doodles",
     "voxels": "voxels:DIR",
     "audio": "audio:DIR",
+    "spoken": "spoken:DIR?pictures=DIR",
     "video": "video:DIR",
     "tfds": "tfds:NAME",
 }

@@ -16,9 +16,16 @@ def full_attention(q: Array, k: Array, v: Array, *, lengths: Array) -> Array:
 
     q, k, v [B, T, H, D/H] -> [B, T, H, D/H]. Softmax in float32 or better.
     """
+    return masked_attention(q, k, v, seen=jnp.arange(k.shape[1])[None, :] < lengths[:, None])
+
+
+def masked_attention(q: Array, k: Array, v: Array, *, seen: Array) -> Array:
+    """The same in which every position sees the keys that ``seen`` [B, K] says, of which there must be one.
+
+    q [B, Q, H, D/H], k and v [B, K, H, D/H] -> [B, Q, H, D/H].
+    """
     wide = jnp.promote_types(q.dtype, jnp.float32)
     scores = jnp.einsum("bqhd,bkhd->bhqk", q * q.shape[-1] ** -0.5, k, preferred_element_type=wide)
-    seen = jnp.arange(k.shape[1])[None, :] < lengths[:, None]
     scores = jnp.where(seen[:, None, None, :], scores, jnp.finfo(wide).min)
     return jnp.einsum("bhqk,bkhd->bqhd", jax.nn.softmax(scores, axis=-1).astype(v.dtype), v)
 

@@ -7,6 +7,7 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
+from zoo.ascent import ascent
 from zoo.errors import UserError
 from zoo.losses import token_nll
 from zoo.model import Array, Batch, Extra, Metrics, Params, Phase
@@ -16,7 +17,6 @@ from zoo.tokens import DROPOUT
 from zoo.transformer.decoder import Activation, Block, check_heads
 
 PLAYER = "vit"
-STEPS, RATE, DECAY = 64, 0.1, 0.02  # of pictures that are sought
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -111,23 +111,14 @@ class ViT:
 
     def sample(self, params: Params, extra: Extra, key: Array, n: int) -> Array:
         """``n`` pictures [n, H, W, C] that the model is surest of, of class 0, 1, ... in turn, which a classifier has
-        instead of samples: gradient ascent on the class's logit from noise, with a decay and under small shifts
-        (Simonyan et al. 2014, arXiv:1312.6034, section 2)."""
+        instead of samples: see ``zoo.ascent``."""
         del extra
-        wanted, most = jnp.arange(n) % self.classes, self.image_size // 16
+        wanted = jnp.arange(n) % self.classes
 
-        def score(images: Array) -> Array:
-            return jnp.sum(jnp.take_along_axis(self.logits(params, images), wanted[:, None], axis=1))
+        def scores(images: Array) -> Array:
+            return jnp.take_along_axis(self.logits(params, images), wanted[:, None], axis=1)[:, 0]
 
-        def climb(images: Array, index: Array) -> tuple[Array, None]:
-            shift = jax.random.randint(jax.random.fold_in(key, index), (2,), -most, most + 1)
-            slope = jax.grad(lambda x: score(jnp.roll(x, shift, axis=(1, 2))))(images)
-            size = jnp.sqrt(jnp.mean(jnp.square(slope), axis=(1, 2, 3), keepdims=True))
-            return jnp.clip((1 - DECAY) * images + RATE * slope / (size + 1e-8), -1, 1), None
-
-        shape = self.batch_spec(n)["image"].shape
-        noise = 0.1 * jax.random.normal(jax.random.fold_in(key, STEPS), shape)
-        return jax.lax.scan(climb, noise, jnp.arange(STEPS))[0]
+        return ascent(scores, self.batch_spec(n)["image"].shape, key)
 
 
 class Network(nn.Module):

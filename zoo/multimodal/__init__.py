@@ -1,0 +1,1 @@
+"""Models that join media: what is seen and what is heard."""
