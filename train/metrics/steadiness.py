@@ -11,7 +11,7 @@ from zoo.style.motion import trusted, warped
 
 def warping_error(frames: np.ndarray, back: np.ndarray, where: np.ndarray) -> float:
     """The warping error of a film [T, H, W, C] in [0, 1] (Lai et al. 2018, "Learning Blind Video Temporal Consistency",
-    arXiv:1808.00449, section 4.2; as their program has it the mean over channels too): the mean squared difference of a
+    arXiv:1808.00449; as their program has it the mean over channels too): the mean squared difference of a
     frame and the one before carried along, over the places that ``where`` [T - 1, H, W] counts; the mean over frames.
 
     ``back``: [T - 1, H, W, 2], the flow from each frame but the first to the one before. It is that of what was filmed,

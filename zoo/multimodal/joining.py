@@ -31,7 +31,7 @@ JOININGS: tuple[Joining, ...] = get_args(Joining)
 def low_rank(features: Sequence[Array], factors: Sequence[Array]) -> Array:
     """The product of the features' outer product with a tensor of low rank, neither of which is ever made.
 
-    Liu et al. 2018 (arXiv:1806.00064), section 3: features [B, D_m], each with a 1 behind it; factors [R, D_m + 1, E],
+    Liu et al. 2018 (arXiv:1806.00064): features [B, D_m], each with a 1 behind it; factors [R, D_m + 1, E],
     one a medium -> [B, E], sum over r of the product over m of [z_m, 1] w_m^(r). The tensor is W[i, j, e] = sum over r
     of w_0^(r)[i, e] w_1^(r)[j, e]. The ones keep what a medium says by itself, as in the tensor fusion of Zadeh et al.
     2017 (arXiv:1707.07250): features of 0 leave the other medium's.
@@ -47,7 +47,7 @@ def low_rank(features: Sequence[Array], factors: Sequence[Array]) -> Array:
 
 def attended(features: Array, scores: Array, present: Array) -> tuple[Array, Array]:
     """Media weighed against each other: features [B, media, D], scores and present [B, media] -> the mixture [B, D] and
-    the weights [B, media], a softmax over the media that are there. Hori et al. 2017 (arXiv:1701.03126), section 3."""
+    the weights [B, media], a softmax over the media that are there. Hori et al. 2017 (arXiv:1701.03126)."""
     scores = wide(scores)
     weights = jax.nn.softmax(jnp.where(present, scores, jnp.finfo(scores.dtype).min), axis=1)
     return jnp.sum(weights[..., None].astype(features.dtype) * features, axis=1), weights
@@ -81,7 +81,7 @@ class Network(nn.Module):
     # -- where they meet -----------------------------------------------------------------------------------------------
 
     def _early(self, tokens: list[Array], present: Array, train: bool) -> Array:
-        """One row of tokens of both from the first block on (Nagrani et al. 2021, section 3.2, all layers fused)."""
+        """One row of tokens of both from the first block on (Nagrani et al. 2021)."""
         joined, seen = jnp.concatenate(tokens, axis=1), tokens_seen(present, tokens)
         for layer in range(self.layers):
             joined = self.block(f"block_{layer}")(joined, seen, train=train)
@@ -90,7 +90,7 @@ class Network(nn.Module):
 
     def _middle(self, tokens: list[Array], present: Array, train: bool) -> Array:
         """Half of the blocks apart; in the others the media meet in a few tokens that both read and write (bottlenecks,
-        Nagrani et al. 2021, equations 8 and 9; here the mean of what the two have made of them)."""
+        Nagrani et al. 2021; here the mean of what the two have made of them)."""
         apart = self.layers // 2
         tokens = self.alone(tokens, apart, train)
         shape = (1, self.bottlenecks, self.width)
@@ -116,7 +116,7 @@ class Network(nn.Module):
     # -- how they meet, once each is one feature -----------------------------------------------------------------------
 
     def _multiplicative(self, tokens: list[Array], present: Array, train: bool) -> Array:
-        """tanh(U z_0) tanh(V z_1), element by element (Kim et al. 2017, arXiv:1610.04325, section 3); a medium that is
+        """tanh(U z_0) tanh(V z_1), element by element (Kim et al. 2017, arXiv:1610.04325); a medium that is
         missing is a factor of 1."""
         joined: Array | None = None
         for m, z in enumerate(self.features(tokens, train)):
@@ -145,7 +145,7 @@ class Network(nn.Module):
 
     def _cross(self, tokens: list[Array], present: Array, train: bool) -> Array:
         """Half of the blocks apart; in the others each medium's tokens look at the other's, as those came out of the
-        first half (Tsai et al. 2019, arXiv:1906.00295, section 3.1), and the two features stand side by side."""
+        first half (Tsai et al. 2019, arXiv:1906.00295), and the two features stand side by side."""
         apart = self.layers // 2
         low = self.alone(tokens, apart, train)
         tokens = [*low]

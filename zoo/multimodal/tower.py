@@ -4,7 +4,7 @@ Radford et al. 2021, "Learning transferable visual models from natural language 
 two encoders, and the symmetric cross entropy of their pairs within a batch (section 2.3, figure 3). Sounds stand where
 CLIP has texts. With ``invariant`` a critic learns to tell the two media apart, and the towers to leave it in doubt:
 the adversarial alignment of Wang et al. 2017 ("Adversarial cross-modal retrieval") with the confusion loss of Tzeng et
-al. 2015 (arXiv:1510.02192, section 3.1) in place of a reversed gradient.
+al. 2015 (arXiv:1510.02192) in place of a reversed gradient.
 
 Pairs are of one class and otherwise drawn at random, so that a batch holds several right answers and the loss counts
 all but one of them as wrong: it cannot come near 0, and retrieval is judged by the class.
@@ -183,8 +183,7 @@ def retrieved(queries: Array, found: Array, label: Array) -> Array:
 
 
 def confusion(*logits: Array) -> Array:
-    """Cross entropy of a critic's logits [B] each against an even guess, in nats: log 2 at best (Tzeng et al. 2015,
-    equation 3)."""
+    """Cross entropy of a critic's logits [B] each against an even guess, in nats: log 2 at best (Tzeng et al. 2015)."""
     every = wide(jnp.concatenate(logits))
     return jnp.mean(jax.nn.softplus(every) - every / 2)
 

@@ -120,7 +120,7 @@ class FastStyle:
         self, params: Params, extra: Extra, batch: Batch, key: Array, step: Array
     ) -> tuple[Array, tuple[Extra, dict[str, Array]]]:
         """Equation 5, of relative distances (`zoo.style.look.unlike`), with the roughness for total variation; and the
-        temporal loss of Huang et al. 2017, equation 6."""
+        temporal loss of Huang et al. 2017."""
         frozen = {**params, "features": jax.lax.stop_gradient(params["features"])}
         kept = {name: extra[name] for name in ("usual", "looks")}
         wanted = jax.lax.cond(step == 0, lambda: self.wanted(frozen, batch), lambda: kept)

@@ -13,7 +13,7 @@ import jax.numpy as jnp
 from zoo.losses import wide
 from zoo.model import Array
 
-BLIND = 50.0  # how soon unlike colours end trust, per squared distance of colours from 0 to 1 (Lai et al. 2018, eq. 4)
+BLIND = 50.0  # how soon unlike colours end trust, per squared distance of colours from 0 to 1 (Lai et al. 2018)
 PAN, TURN, ZOOM = 0.03, 0.03, 0.03  # of drawn motions at most: in sides, radians, and as a share
 WAVE, WAVES = 0.004, 3.0  # sides that a wave bends at most, and waves along a side at most
 
@@ -78,7 +78,7 @@ def trusted(back: Array, forth: Array) -> Array:
 
 def alike(frame: Array, moved: Array) -> Array:
     """How far what was carried over looks as what is there: [B, H, W, C] in [-1, 1] twice -> [B, H, W] from 0 to 1 (Lai
-    et al. 2018, arXiv:1808.00449, equation 4)."""
+    et al. 2018, arXiv:1808.00449)."""
     return jnp.exp(-BLIND / 4 * jnp.sum(jnp.square(frame - moved), axis=-1))
 
 
