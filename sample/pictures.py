@@ -29,9 +29,11 @@ PICTURE_FILES = (".png", ".jpg", ".jpeg", ".webp")
 def write_pictures(run: Any, options: Options, place: Target, meta: dict[str, Any]) -> list[Path]:
     """What the options ask of a model of images; returns the files."""
     if options.translate is not None:
-        from sample.translation import write_translations
+        from sample.films import write_translated
+        from sample.translation import asked, is_film, write_translations
 
-        return write_translations(run, options, place, meta)
+        write = write_translated if is_film(options.translate) else write_translations
+        return write(run, options, place, meta, asked(run, options))
     if options.held_out:
         from sample.judged import write_judged
 

@@ -56,14 +56,8 @@ def asked(run: Any, options: Options) -> Translation:
     return Translation(start, end, maps, size, {"way": "back"} if options.back else looks_of(run, options, size))
 
 
-def write_translations(run: Any, options: Options, place: Target, meta: dict[str, Any]) -> list[Path]:
-    """A picture for each picture, by its name; or, where --out is one file, a sheet with the sources above. Of a film
-    a film."""
-    how = asked(run, options)
-    if is_film(options.translate or ""):
-        from sample.films import write_translated
-
-        return write_translated(run, options, place, meta, how)
+def write_translations(run: Any, options: Options, place: Target, meta: dict[str, Any], how: Translation) -> list[Path]:
+    """A picture for each picture, by its name; or, where --out is one file, a sheet with the sources above."""
     for option in ("steady", "frames", "fps"):
         if option in options.told():
             raise UserError(f"{flag(option)} is for films: --translate FILM.gif or FILM.mp4")
