@@ -93,6 +93,16 @@ PIECES: Mapping[str, Piece] = {
     "video-style": _image(
         "--data seasons?size=64 --model.image-size 64 --model.width 16 --model.blocks 3 --steps 1500 --batch-size 4"
     ),
+    **dict.fromkeys(
+        ("fusion", "tower", "tower-invariant"),
+        Piece(train="--data chimes --steps 1000 --batch-size 64", sample="--held-out -n 18"),
+    ),
+    "nca": Piece(
+        train="--data picture?size=32&channels=4&seed=3 --model.units 64 --model.pool 64 --model.growing 4 "
+        "--model.damage 1 --model.least 32 --model.most 48 --steps 2000",
+        sample="-n 4",
+    ),
+    "ifs": Piece(train="--data picture?seed=3&size=96 --steps 800", sample="-n 1"),
     "painter": Piece(train="--data picture?seed=3&size=128 --batch-size 1 --steps 600 --model.count 90", sample="-n 1"),
     "adain": _image(
         "--data looks?size=64 --model.image-size 64 --model.width 16 --steps 3000 --optim.learning-rate 1e-3"
