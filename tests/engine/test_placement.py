@@ -23,8 +23,7 @@ MODELS = [
     "vae",
     "gpt",
     "lstm",
-    "tower-invariant",
-    *(pytest.param(name, marks=pytest.mark.slow) for name in ("vae-conv", "lstm-roll", "fusion")),
+    *(pytest.param(name, marks=pytest.mark.slow) for name in ("vae-conv", "lstm-roll", "fusion", "tower-invariant")),
 ]
 
 

@@ -79,9 +79,7 @@ def test_evaluation_counts_what_each_medium_says():
     quiet = judged(tiny("fusion", fusion="late", noise=0.0))
     assert float(quiet["noisy_sound"][0]) == float(quiet["noisy_picture"][0]) == float(quiet["accuracy"][0])
     # A medium that training never shows is not read.
-    deaf = tiny("fusion", fusion="late", drop_sound=1.0, drop_picture=0.0).evaluate(
-        params, {}, batch, jax.random.key(0)
-    )
+    deaf = judged(tiny("fusion", fusion="late", drop_sound=1.0, drop_picture=0.0))
     assert float(deaf["accuracy"][0]) == float(deaf["noisy_sound"][0]) == BATCH * found["picture_only"]
 
 
