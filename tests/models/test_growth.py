@@ -117,7 +117,7 @@ def test_what_cannot_grow_is_told():
             tiny("nca", **fields)
     model = tiny("nca", pool=3)
     params, extra = initialised(model)
-    with pytest.raises(UserError, match="16 automata are to grow of a pool of 3"):
+    with pytest.raises(UserError, match="8 automata are to grow of a pool of 3"):
         model.loss(params, extra, {"image": jnp.zeros((8, 16, 20, 4))}, KEY, jnp.int32(0))
 
 

@@ -44,7 +44,7 @@ class NCA:
     pool: int = 256
     """Automata that are kept (the paper has 1024)."""
     growing: int = 8
-    """Of these, so many grow at a step for each example."""
+    """Of these, so many grow at a step for each example, or fewer, where a batch has many."""
     damage: int = 3
     """So many of the best get a hole first."""
     dtype: str = "float32"
@@ -99,17 +99,19 @@ class NCA:
         them the one that differs most begins anew, and some that differ least are damaged. ``worst`` is how far that
         one had come."""
         del step
-        rows = self.growing * len(batch["image"])
+        each = max(1, min(self.growing, self.pool // len(batch["image"])))
+        rows = each * len(batch["image"])
         if rows > self.pool:
             raise UserError(f"{rows} automata are to grow of a pool of {self.pool}: use a larger --model.pool")
         choice, holes, steps, growth = jax.random.split(key, 4)
         which = jax.random.choice(choice, self.pool, (rows,), replace=False)
-        cells, wanted = extra["pool"][which], jnp.repeat(premultiplied(batch["image"]), self.growing, axis=0)
+        cells, wanted = extra["pool"][which], jnp.repeat(premultiplied(batch["image"]), each, axis=0)
         apart = self._apart(cells, wanted)
         order = jnp.argsort(jnp.argsort(apart))  # 0 is nearest to its picture
-        each = lambda chosen: chosen[:, None, None, None]
-        cells = jnp.where(each(order < self.damage), cells * jax.vmap(self._hole)(jax.random.split(holes, rows)), cells)
-        cells = jnp.where(each(order == rows - 1), self.seed, cells)
+        whole = lambda chosen: chosen[:, None, None, None]
+        holed = cells * jax.vmap(self._hole)(jax.random.split(holes, rows))
+        cells = jnp.where(whole(order < self.damage), holed, cells)
+        cells = jnp.where(whole(order == rows - 1), self.seed, cells)
         count = jax.random.randint(steps, (), self.least, self.most + 1)
         cells = self.grow(params, cells, jax.random.split(growth, rows), count)
         after = {"pool": extra["pool"].at[which].set(jax.lax.stop_gradient(cells))}
