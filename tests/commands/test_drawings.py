@@ -13,6 +13,7 @@ from sample.restore import open_run
 from train.__main__ import main as zoo_train
 from train.folder import RunFolder
 from zoo.codecs.images import read_png
+from zoo.codecs.strokes import END
 from zoo.codecs.svg import read_svg, write_svg
 
 
@@ -76,6 +77,8 @@ def test_a_drawing_is_finished_by_the_model_and_as_others_were(run, tmp_path, ca
     assert not np.array_equal(ways[0], ways[1])
     one = others[0]
     np.testing.assert_array_equal(nearest(opened, one, 1)[0], one)  # whole, it is the nearest to itself
+    opening = np.concatenate([one[:4], END[None]])
+    np.testing.assert_array_equal(nearest(opened, opening, 1)[0][:4], one[:4])  # and by its first points
 
 
 @pytest.mark.parametrize(

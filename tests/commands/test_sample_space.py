@@ -8,9 +8,10 @@ import numpy as np
 import pytest
 from tiny import initialised, random_like, tiny
 
+from sample import pictures
 from sample.breeding import bred, latents_of, parents_of, table
 from sample.genes import REACH, STOPS, genes, principal, readers, sliders, stretched
-from sample.latent import closed_loop, lerp, style_film
+from sample.latent import closed_loop, lerp, render_all, style_film
 from sample.moved import spread
 from sample.options import Options, check, target
 from sample.pictures import write_pictures
@@ -162,7 +163,7 @@ def test_a_walk_through_styles(styled):
     np.testing.assert_allclose(closed_loop(jnp.eye(2), 4, lerp), [[1, 0], [0.5, 0.5], [0, 1], [0.5, 0.5]])
 
 
-def test_a_walk_that_moves_with_music(styled, tmp_path):
+def test_a_walk_that_moves_with_music(styled, tmp_path, monkeypatch):
     """In latents and in styles; and of a model that knows classes the harmony says which."""
     write_midi(Notes(pitch=[60, 66], start=[0.0, 0.6], end=[0.5, 1.2]), tmp_path / "a.mid")
 
@@ -178,8 +179,14 @@ def test_a_walk_that_moves_with_music(styled, tmp_path):
     model = tiny("cgan")
     params, extra = initialised(model)
     classes = opened(model, "cgan", random_like(params, scale=0.3), extra, channels=model.channels)
-    free, held = written(classes), written(classes, label=1)
-    assert len(free) == 8 and not np.array_equal(free, held)
+    shown = []
+    monkeypatch.setattr(pictures, "render_all", lambda *given: shown.append(given[3]) or render_all(*given))
+    assert len(written(classes)) == 8
+    written(classes, label=1)
+    free, held = (np.asarray(latents)[:, -model.classes :] for latents in shown)
+    np.testing.assert_allclose(free.sum(axis=1), 1, atol=1e-5)
+    assert np.ptp(free, axis=0).max() > 0.2, "another chord, another class"
+    np.testing.assert_allclose(held / held.sum(axis=1, keepdims=True), np.eye(3)[np.ones(8, int)], atol=1e-5)
 
 
 def test_pitch_classes_are_spread_along_the_circle_of_fifths():

@@ -62,6 +62,20 @@ def test_a_spot_lies_where_it_says_whatever_the_size(drawn):
         np.testing.assert_allclose(picture[-1, 0], -1, atol=1e-3)
 
 
+def test_a_spot_has_the_shape_of_its_matrix(drawn):
+    *_, spots = drawn
+    turn = np.array([[np.cos(0.6), -np.sin(0.6)], [np.sin(0.6), np.cos(0.6)]])
+    shape = turn @ np.diag([0.25, 0.08])
+    one = spots._replace(
+        middle=np.zeros((1, 2)), shape=shape[None], colour=np.ones((1, 3)), weight=np.array([1e-3]), ground=-np.ones(3)
+    )
+    model = tiny("ifs", height=64, width=64)
+    light = np.asarray(model.drawn(one))[..., 0] + 1
+    y, x = ((np.mgrid[0:64, 0:64] + 0.5) / 32 - 1).reshape(2, -1)
+    found = np.cov(np.stack([x, y]), aweights=light.reshape(-1))
+    np.testing.assert_allclose(found, shape @ shape.T + np.eye(2) * (0.35 / 32) ** 2, rtol=0.02)
+
+
 def test_a_film_ends_with_the_picture(drawn):
     model, params, _, _ = drawn
     film = np.asarray(model.unfold(params, {}, jax.random.key(0), 4))
