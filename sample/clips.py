@@ -28,10 +28,9 @@ def write_clips(run: Any, options: Options, place: Target, meta: dict[str, Any])
     files = [with_suffix(place.stem, kind) for kind in kinds]
     for path in files:
         if path.suffix in FILMS:
-            from zoo.codecs.film import write_gif, write_mp4
+            from zoo.codecs.film import write_film
 
-            write = write_gif if path.suffix == ".gif" else write_mp4
-            write(side_by_side(clips), path, fps=fps, meta=meta)
+            write_film(side_by_side(clips), path, fps=fps, meta=meta)
         elif path.suffix == ".png":
             write_png(strips(clips), path, meta=meta)
         else:

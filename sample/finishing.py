@@ -7,7 +7,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from sample.lines import check_latents, encoded, padded, read, sampler
+from sample.lines import check_latents, encode, encoded, padded, read, sampler
 from sample.options import Options
 from sample.sequences import continued
 from train.data.source import open_source
@@ -26,7 +26,7 @@ def finished(run: Any, options: Options) -> tuple[list[np.ndarray], int]:
     begun, count = read(run, Path(options.finish or "").expanduser()), options.n or WAYS
     key, chances = jax.random.split(jax.random.key(options.seed))
     # Each way has a latent of its own: a draw from what the encoder makes of what is there.
-    latents = jax.jit(run.model.encode)(run.params, run.extra, jnp.asarray(padded(run, [begun] * count)), chances)
+    latents = encode(run.model, run.params, run.extra, jnp.asarray(padded(run, [begun] * count)), chances)
     ways = continued(
         run.model, run.params, run.extra, key, [begun[:-1]] * count, length=run.model.context, sampler=sampler(options),
         numbers=[*range(count)], cond=latents,

@@ -10,7 +10,7 @@ from sample.options import Options, Target, wanted
 from train.data.source import Source, open_source
 from zoo.codecs.images import grid, write_png
 from zoo.codecs.media import with_suffix
-from zoo.codecs.waves import TONES
+from zoo.codecs.waves import toned
 from zoo.errors import UserError
 
 PAIRS, QUERIES = 24, 8  # that are shown when nothing is said
@@ -64,10 +64,7 @@ def heard(spectrum: np.ndarray) -> np.ndarray:
     rows, columns = (
         np.arange(many) * size // many for many, size in zip((SIDE, 2 * SIDE), spectrum.T.shape, strict=True)
     )
-    bright = (spectrum.T[::-1][rows][:, columns, None] + 1) / 2 * (len(TONES) - 1)
-    below = np.clip(bright.astype(int), 0, len(TONES) - 2)
-    part = bright - below
-    return np.rint((1 - part) * TONES[below[..., 0]] + part * TONES[below[..., 0] + 1]).clip(0, 255).astype(np.uint8)
+    return toned(np.clip(spectrum.T[::-1][rows][:, columns] / 2 + 0.5, 0, 1))
 
 
 def seen(codec: Any, image: np.ndarray) -> np.ndarray:

@@ -1,5 +1,6 @@
 """Drawings as a run's model reads them, and how it draws when nothing is said."""
 
+import functools
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -27,7 +28,13 @@ def sampler(options: Options) -> Sampler:
 
 def encoded(run: Any, rows: Sequence[np.ndarray]) -> Array:
     """The mean latents [n, Z] of drawings [T_i, 5]."""
-    return jax.jit(run.model.encode)(run.params, run.extra, jnp.asarray(padded(run, rows)))
+    return encode(run.model, run.params, run.extra, jnp.asarray(padded(run, rows)))
+
+
+@functools.partial(jax.jit, static_argnums=0)
+def encode(model: Any, *arguments: Any) -> Array:
+    """``model.encode(*arguments)``, compiled once for a shape."""
+    return model.encode(*arguments)
 
 
 def padded(run: Any, rows: Sequence[np.ndarray]) -> np.ndarray:

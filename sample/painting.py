@@ -19,7 +19,7 @@ from zoo.algorithmic.canvas import Among, Canvas, dimension, mix, ranges, scaled
 from zoo.algorithmic.colour import PALETTES, SHADES, palette, ramp
 from zoo.algorithmic.formulas import FORMULAS, Formula
 from zoo.algorithmic.pen import Lines, inks
-from zoo.codecs.film import FILM_LIMIT, write_gif, write_mp4
+from zoo.codecs import film as films
 from zoo.codecs.images import LIMIT, grid, write_png
 from zoo.codecs.listening import Heard
 from zoo.codecs.svg import Ink, write_sheet
@@ -193,17 +193,15 @@ def write_film(name: str, options: Options, path: Path, meta: dict[str, Any]) ->
     """A zoom or a walk, as GIF or MP4; or a walk that moves with music, as MP4 with it."""
     size = options.size or FILM_SIZE
     if options.music is not None:
-        formula_of(name)
         music = heard(options.music, fps=options.fps, frames=options.frames)
         frames = (painted(name, what, size) for what in moved(name, options, music))
-        return write_mp4(frames, path, fps=options.fps, meta=meta, sound=(music.sound, music.rate))
+        return films.write_mp4(frames, path, fps=options.fps, meta=meta, sound=(music.sound, music.rate))
     halves = options.zoom is not None or (options.film is None and "depth" in ranges(formula_of(name).parameters))
     count, moments = zoomed(name, options) if halves else walked(name, options)
-    if 3 * count * size * size > FILM_LIMIT:
+    if 3 * count * size * size > films.FILM_LIMIT:
         raise UserError(f"{count} frames of {size} x {size} pixels are too many: choose a smaller --size or --frames")
     frames = np.stack([painted(name, what, size) for what in moments])
-    write = write_gif if path.suffix == ".gif" else write_mp4
-    write(frames, path, fps=options.fps, meta=meta)
+    films.write_film(frames, path, fps=options.fps, meta=meta)
 
 
 def zoomed(name: str, options: Options) -> tuple[int, Iterator[Draft]]:

@@ -133,12 +133,11 @@ def write_growth(run: Any, options: Options, place: Target, meta: dict[str, Any]
 
 def write_films(pixels: np.ndarray, options: Options, place: Target, meta: dict[str, Any]) -> list[Path]:
     """uint8 [frames, H, W, C] as GIF and MP4, or the one that is asked for."""
-    from zoo.codecs.film import write_gif, write_mp4
+    from zoo.codecs import film as films
 
     files = [with_suffix(place.stem, kind) for kind in wanted(place, FILMS, what="a film")]
     for path in files:
-        write = write_gif if path.suffix == ".gif" else write_mp4
-        write(pixels, path, fps=options.fps, meta=meta)
+        films.write_film(pixels, path, fps=options.fps, meta=meta)
     return files
 
 

@@ -69,10 +69,9 @@ def _write_film(run: Any, options: Options, place: Target, meta: dict[str, Any],
 
 def _write(pictures: np.ndarray, path: Path, options: Options, meta: dict[str, Any]) -> None:
     """Pictures [frames, n, H, W, 3] as a film of a grid."""
-    from zoo.codecs.film import write_gif, write_mp4
+    from zoo.codecs.film import write_film
 
-    write = write_gif if path.suffix == ".gif" else write_mp4
-    write(np.stack([grid(frame) for frame in pictures]), path, fps=options.fps, meta=meta)
+    write_film(np.stack([grid(frame) for frame in pictures]), path, fps=options.fps, meta=meta)
 
 
 def _write_each(voxels: np.ndarray, stem: Path) -> list[Path]:

@@ -9,8 +9,9 @@ from tiny import BATCH, compiled_step, fresh_state, initialised, jitted, random_
 
 from zoo.errors import UserError
 from zoo.multimodal.joining import JOININGS, attended, low_rank
-from zoo.multimodal.media import mean_of, picture_patches, sound_patches
+from zoo.multimodal.media import mean_of, sound_patches
 from zoo.multimodal.tower import START, at_most, confusion, contrastive, retrieved, temperature, unit
+from zoo.transformer.vit import picture_patches
 
 EACH = pytest.mark.parametrize("fusion", JOININGS)
 BOTH, SOUND, PICTURE = (True, True), (True, False), (False, True)

@@ -40,6 +40,12 @@ class Film(NamedTuple):
     """What the film was written with, {} where there is nothing."""
 
 
+def write_film(frames: np.ndarray, path: Path, *, fps: float = 24, meta: dict[str, Any] | None = None) -> None:
+    """`write_gif` or `write_mp4`, as the suffix says."""
+    write = write_gif if str(path).endswith(".gif") else write_mp4
+    write(frames, path, fps=fps, meta=meta)
+
+
 def write_gif(frames: np.ndarray, path: Path, *, fps: float = 24, meta: dict[str, Any] | None = None) -> None:
     """Writes a film that repeats for ever, in one move. At most 50 frames a second, the most that browsers play.
 

@@ -129,9 +129,14 @@ def spectrogram(sound: np.ndarray) -> np.ndarray:
     windows = sound[starts[:, None] + np.arange(WINDOW)] * np.hanning(WINDOW)
     power = np.square(np.abs(np.fft.rfft(windows, axis=1)))[:, 1:].reshape(WIDTH, HEIGHT, -1).mean(axis=-1)
     level = 10 * np.log10(np.maximum(power, 1e-12))
-    bright = np.clip(1 + (level - max(level.max(), -20.0)) / SHOWN, 0, 1).T[::-1] * (len(TONES) - 1)
-    below = np.minimum(bright.astype(int), len(TONES) - 2)
-    part = (bright - below)[..., None]
+    return toned(np.clip(1 + (level - max(level.max(), -20.0)) / SHOWN, 0, 1).T[::-1])
+
+
+def toned(bright: np.ndarray) -> np.ndarray:
+    """[...] from 0 to 1 -> uint8 [..., 3], dark to light along ``TONES``."""
+    along = bright * (len(TONES) - 1)
+    below = np.minimum(along.astype(int), len(TONES) - 2)
+    part = (along - below)[..., None]
     return np.rint((1 - part) * TONES[below] + part * TONES[below + 1]).astype(np.uint8)
 
 

@@ -17,12 +17,12 @@ from zoo.multimodal.media import (
     Block,
     Embedding,
     mean_of,
-    picture_patches,
     sound_patches,
     tokens_seen,
 )
 from zoo.nn.dense import Dense
 from zoo.nn.norm import LayerNorm
+from zoo.transformer.vit import picture_patches
 
 Joining = Literal["early", "middle", "late", "multiplicative", "low-rank", "attention", "cross"]
 JOININGS: tuple[Joining, ...] = get_args(Joining)

@@ -47,13 +47,6 @@ def sound_patches(spectrum: Array, stride: int) -> Array:
     return spectrum.reshape(rows, frames // stride, stride * bands)
 
 
-def picture_patches(images: Array, side: int) -> Array:
-    """[B, H, W, C] -> [B, HW / side^2, side^2 C]: squares, row by row."""
-    rows, height, width, channels = images.shape
-    grid = images.reshape(rows, height // side, side, width // side, side, channels)
-    return jnp.swapaxes(grid, 2, 3).reshape(rows, -1, side * side * channels)
-
-
 def mean_of(parts: Sequence[Array], present: Array) -> Array:
     """The mean of what is present: arrays [B, ...], one a medium, present [B, media] -> [B, ...]."""
     weights = jnp.split(present.astype(parts[0].dtype), len(parts), axis=1)

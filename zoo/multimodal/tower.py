@@ -23,10 +23,11 @@ from zoo.ascent import ascent
 from zoo.losses import logistic_critic, token_nll, wide
 from zoo.model import Array, Batch, Extra, Metrics, Params, Phase
 from zoo.multimodal import media
-from zoo.multimodal.media import MEDIA, Block, Embedding, picture_patches, sound_patches
+from zoo.multimodal.media import MEDIA, Block, Embedding, sound_patches
 from zoo.nn.dense import Dense
 from zoo.nn.norm import LayerNorm
 from zoo.tokens import DROPOUT
+from zoo.transformer.vit import picture_patches
 
 PLAYER, CRITIC = "towers", "critic"
 START, MOST = log(1 / 0.07), log(100)  # of the temperature's logarithm (section 2.5)

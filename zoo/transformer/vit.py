@@ -136,11 +136,8 @@ class Network(nn.Module):
     @nn.compact
     def __call__(self, images: Array, *, train: bool = False) -> tuple[Array, Array]:
         """[B, H, W, C] -> logits [B, classes] and features [B, D]."""
-        rows, height, width, channels = images.shape
-        dtype, side = jnp.dtype(self.dtype), self.patch
-        grid = images.reshape(rows, height // side, side, width // side, side, channels)
-        patches = jnp.swapaxes(grid, 2, 3).reshape(rows, -1, side * side * channels)
-        x = Dense(self.width, dtype=dtype, name="patches")(patches.astype(dtype))
+        rows, dtype = len(images), jnp.dtype(self.dtype)
+        x = Dense(self.width, dtype=dtype, name="patches")(picture_patches(images, self.patch).astype(dtype))
         whole = self.param("whole", nn.initializers.normal(0.02), (1, 1, self.width)).astype(dtype)
         x = jnp.concatenate([jnp.broadcast_to(whole, (rows, 1, self.width)), x], axis=1)
         places = self.param("positions", nn.initializers.normal(0.02), (1, x.shape[1], self.width))
@@ -155,3 +152,10 @@ class Network(nn.Module):
             x = block(x, every, train=train)[0]
         features = LayerNorm(epsilon=self.epsilon, dtype=dtype, name="norm")(x[:, 0])
         return Dense(self.classes, dtype=dtype, name="head")(features), features
+
+
+def picture_patches(images: Array, side: int) -> Array:
+    """[B, H, W, C] -> [B, HW / side^2, side^2 C]: squares, row by row."""
+    rows, height, width, channels = images.shape
+    grid = images.reshape(rows, height // side, side, width // side, side, channels)
+    return jnp.swapaxes(grid, 2, 3).reshape(rows, -1, side * side * channels)
