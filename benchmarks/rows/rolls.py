@@ -91,7 +91,7 @@ RECIPES: Mapping[str, Recipe] = MappingProxyType(
         "jsb-nade": recipe("JSB_Chorales", "rnn-nade", 0.6, 5.19, NADE),
         "nottingham-lstm": recipe("Nottingham", "lstm-roll", 0.2, 3.29, BAI.format("LSTM"), **LONG | {"steps": 5_000}),
         "nottingham-gru": recipe("Nottingham", "gru-roll", 0.2, 3.46, BAI.format("GRU"), **LONG | {"steps": 5_000}),
-        "musedata-lstm": recipe("MuseData", "lstm-roll", 0.2, 6.23, CHUNG.format("LSTM"), **LONG),
+        "musedata-lstm": recipe("MuseData", "lstm-roll", 0.2, 6.23, CHUNG.format("LSTM"), **LONG | {"steps": 6_000}),
         "piano-midi-lstm": recipe("Piano_midi", "lstm-roll", 0.4, 9.03, CHUNG.format("LSTM"), **LONG),
     }
 )
