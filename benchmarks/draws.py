@@ -9,6 +9,7 @@ import jax.numpy as jnp
 from zoo.gan import adversarial, cyclegan, pix2pix, style, stylegan2
 from zoo.gan.style import style_count
 from zoo.gan.translators import ENLARGED
+from zoo.transformer import seq2seq
 from zoo.vae import coded, vae
 
 Draws = dict[str, Any]
@@ -102,10 +103,20 @@ def of_vqvae(model: Any, phase: str, key: jax.Array, n: int) -> Draws:
     return {"drawn": jax.random.randint(revive, (model.codes,), 0, n * model.sides[0] ** 2)}
 
 
+def of_text_to_image(model: Any, phase: str, key: jax.Array, n: int) -> Draws:
+    """Which vectors dead codes become, and whose caption is shown."""
+    if phase == "autoencoder":
+        return of_vqvae(model.pictures, phase, key, n)
+    if phase == "towers":
+        return {}
+    return {"shown": jax.random.uniform(jax.random.fold_in(key, seq2seq.UNCONDITIONAL), (n,)) >= model.withheld}
+
+
 # preset -> (model, phase, step's key, batch size) -> draws; the others draw nothing.
 DRAWS: Mapping[str, Callable[..., Draws]] = {
     "dcgan": of_dcgan, "wgan-gp": of_wgan, "stylegan2": of_stylegan2, "pix2pix": of_pix2pix, "pix2pix-256": of_pix2pix,
     "cyclegan": of_cyclegan, "cyclegan-256": of_cyclegan, "vae": of_vae, "vae-conv": of_vae, "vqvae": of_vqvae,
+    "text-to-image": of_text_to_image,
 }  # fmt: skip
 
 

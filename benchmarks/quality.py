@@ -36,6 +36,7 @@ ROWS = {
     **dict.fromkeys(("video-style", "fast-style-import"), "benchmarks.rows.films"),
     "pix2pix-ablation": "benchmarks.rows.ablation",
     **dict.fromkeys(("fusion", "tower"), "benchmarks.rows.fusion"),
+    "text-to-image": "benchmarks.rows.words",
     "ring": "benchmarks.rows.mixtures",
     "grid": "benchmarks.rows.mixtures",
 }  # fmt: skip

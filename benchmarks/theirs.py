@@ -19,6 +19,7 @@ from benchmarks.twins.gpt import GPT
 from benchmarks.twins.lstm import LSTM
 from benchmarks.twins.pix2pix import Pix2Pix
 from benchmarks.twins.stylegan2 import StyleGAN2
+from benchmarks.twins.text_to_image import TextToImage
 from benchmarks.twins.vae import VAE
 from benchmarks.twins.vqvae import VQVAE
 from benchmarks.twins.wgan import WGAN
@@ -29,7 +30,7 @@ from train.optim import Optim, for_player
 TWINS = {
     "dcgan": DCGAN, "wgan-gp": WGAN, "stylegan2": StyleGAN2, "pix2pix": Pix2Pix, "pix2pix-256": Pix2Pix,
     "cyclegan": CycleGAN, "cyclegan-256": CycleGAN, "vae": VAE, "vae-conv": VAE, "vqvae": VQVAE, "gpt": GPT,
-    "gpt2": GPT, "music-transformer": GPT, "lstm": LSTM,
+    "gpt2": GPT, "music-transformer": GPT, "lstm": LSTM, "text-to-image": TextToImage,
 }  # fmt: skip
 
 # preset -> keywords of its twin: other forms of the same mathematics, each tried where it is added to a mode by "+".

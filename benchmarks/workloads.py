@@ -97,6 +97,8 @@ def random_examples(model: Any, count: int, seed: int) -> dict[str, np.ndarray]:
     for name, spec in model.batch_spec(count).items():
         if name == "tokens":
             found[name] = rng.integers(0, model.vocabulary, spec.shape).astype(np.int32)
+        elif name == "caption":
+            found[name] = rng.integers(1, model.words, spec.shape).astype(np.int32)
         elif name == "length":
             found[name] = np.full(spec.shape, model.batch_spec(1)["tokens"].shape[1], np.int32)
         else:
@@ -189,6 +191,10 @@ WORKLOADS = (
         fields=MUSIC, **GPU,
     ),
     Workload(name="gpt2", preset="gpt2", kind="train", batch=32, length=1024, unit="tokens", fields=GPT2, **GPU),
+    Workload(
+        name="text-to-image", preset="text-to-image", kind="train", batch=16, fields={"width": 64, "layers": 2}, **CPU
+    ),
+    Workload(name="text-to-image", preset="text-to-image", kind="train", batch=64, small=ON_GPU, **GPU),
     Workload(name="dcgan-64-sample", preset="dcgan", kind="sample", batch=64, fields={"image_size": 64}),
     Workload(name="vae-sample", preset="vae", kind="sample", batch=100),
     *(decode("gpt-small", "gpt", SMALL, batch, 100) for batch in BATCHES),

@@ -5,6 +5,7 @@ drawn with a fixed seed, the first that came.
 """
 
 import argparse
+import shlex
 import signal
 import sys
 import time
@@ -137,6 +138,12 @@ PIECES: Mapping[str, Piece] = {
     "ctrl": _text(f"{_TEXT} --steps 800"),
     "image-gpt": _image("--batch-size 16 --model.width 128 --model.layers 4 --steps 1500"),
     "seq2seq": _music("--data bach?steps=2 --model.width 128 --model.context 128 --batch-size 16 --steps 1500"),
+    "text-to-image": Piece(
+        train="--data figures --batch-size 32 --model.width 96 --model.layers 2 --model.codes 128 "
+        "--model.picture-width 32 --model.residual-width 16 --steps 6000",
+        sample="--caption 'a large blue spiral on a dark ground' 'a yellow moon on a dark ground' 'a small red star' "
+        "'a large green flower on a light ground' 'a purple square' -n 5",
+    ),
     "coconet": _music("--model.width 32 --model.layers 8 --batch-size 8 --steps 1500"),
     **{name: _music(_VOICES, 512) for name in ("lstm", "gru", "rnn")},
     **{name: _music(_ROLL, 64) for name in ("lstm-roll", "gru-roll", "rnn-roll")},
@@ -195,7 +202,7 @@ def make(name: str, run: Path, out: Path) -> int:
     if code:
         return code
     out.mkdir(parents=True, exist_ok=True)
-    return zoo_sample([str(run), *piece.sample.split(), "--seed", str(SEED), "--out", str(picture_of(name, out))])
+    return zoo_sample([str(run), *shlex.split(piece.sample), "--seed", str(SEED), "--out", str(picture_of(name, out))])
 
 
 if __name__ == "__main__":

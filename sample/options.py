@@ -115,7 +115,8 @@ class Options:
     regions: str | None = None
     """With --looks: a map as a picture, of 0 where the first look is to be, 1 where the second, and so on."""
     strength: float = 1.0
-    """With --looks: how much of them, from 0 to 1."""
+    """With --looks: how much of them, from 0 to 1. With --translate and --caption: how little is kept beside the
+    words."""
     keep_colours: bool = False
     """With --looks: the colours of the picture that is translated."""
     keep_size: bool = False
@@ -123,6 +124,11 @@ class Options:
     held_out: bool = False
     """Models of sound and picture: pairs that training has not seen, and what the model calls them, or which pictures
     it finds for a sound."""
+    caption: tuple[str, ...] = ()
+    """Pictures of words: what they should show; several captions are a row each, of -n (8) pictures. With --translate:
+    what is to become of a picture."""
+    candidates: int | None = None
+    """With --caption: of how many pictures each is the one that fits the words best (8)."""
     prompt: tuple[str, ...] = ()
     """Text: what to go on from; several at once are fine."""
     primer: tuple[str, ...] = ()
@@ -160,8 +166,8 @@ class Options:
     pitches: str | None = None
     """Music: how much of each pitch class, "C,E,G" or "C:2,Eb:1,G:1" (performance-rnn)."""
     guidance: float | None = None
-    """With --harmonise, --code, --density or --pitches: above 1 the model heeds it more (models that know how to do
-    without)."""
+    """With --harmonise, --code, --density, --pitches or --caption (3): above 1 the model heeds it more (models that
+    know how to do without)."""
     code: str | None = None
     """Text: what kind to write, one that the model has learnt from (CTRL)."""
     by_heart: bool | None = None
@@ -184,11 +190,12 @@ TRANSLATION = ("translate", "back", "keep_size", "steady", "looks", *LOOKS)
 SPACE = ("space", "mix", "cross", "genes", "by", "breed", "ratio", "mutation", "project", "effort")
 SHEETS = ("mix", "genes", "breed", "project", "reconstruct", "complete", "translate", "interpolate", "held_out")
 DRAWS = ("temperature", "top_k", "top_p", "min_p", "typical")
-CUTS = (*DRAWS[1:], "beam", "repetition_penalty", "penalty", "guidance")
+CUTS = (*DRAWS[1:], "beam", "repetition_penalty", "penalty")
+WORDS = ("caption", "candidates")
 
 # What options are for, in words; the media that have it; the options.
 SUITS: tuple[tuple[str, tuple[str, ...], tuple[str, ...]], ...] = (
-    ("pictures", ("image",), ("label", "truncation", "complete", "music", "held_out", *TRANSLATION, *SPACE)),
+    ("pictures", ("image",), ("label", "truncation", "complete", "music", "held_out", *WORDS, *TRANSLATION, *SPACE)),
     ("films", ("image", "voxels", "video"), ("frames", "fps")),
     ("videos", ("video",), ("vary",)),
     ("pictures and drawings", ("image", "drawing"), ("images", "reconstruct")),
@@ -198,6 +205,7 @@ SUITS: tuple[tuple[str, tuple[str, ...], tuple[str, ...]], ...] = (
         ("interpolate",),
     ),
     ("sequences", ("music", "text"), ("prompt", "length", "by_heart", *CUTS)),
+    ("sequences and pictures of words", ("music", "text", "image"), ("guidance",)),
     ("sequences and drawings", ("music", "text", "drawing"), ("primer", "temperature", "greedy")),
     ("drawings", ("drawing",), ("finish",)),
     ("music", ("music",), ("key", "harmonise", "infill", "play", "density", "pitches")),
@@ -213,6 +221,8 @@ EXCLUDES: tuple[tuple[str, tuple[str, ...], str], ...] = (
     ("translate", ("images",), "writes translations"),
     ("music", ("n", "images", *(name for name in SHEETS if name != "interpolate")), "makes one film"),
     ("held_out", ("images",), "writes one sheet"),
+    ("caption", ("label", *(name for name in SHEETS if name != "translate")), "makes pictures of its words"),
+    ("candidates", ("translate",), "is for new pictures"),
     ("regions", ("shares",), "says where each look is to be"),
     ("reconstruct", ("images",), "writes one sheet"),
     ("mix", ("n", "images"), "writes one table"),
@@ -223,7 +233,12 @@ EXCLUDES: tuple[tuple[str, tuple[str, ...], str], ...] = (
 # An option; those of which it needs one; why.
 NEEDS: tuple[tuple[str, tuple[str, ...], str], ...] = (
     ("infill", ("primer",), "writes bars of a piece anew: give it as --primer FILE.mid"),
-    ("guidance", ("harmonise", "code", "density", "pitches"), "is for --harmonise, --code, --density and --pitches"),
+    (
+        "guidance",
+        ("harmonise", "code", "density", "pitches", "caption"),
+        "is for --harmonise, --code, --density, --pitches and --caption",
+    ),
+    ("candidates", ("caption",), "is for pictures of words: add --caption TEXT"),
     ("penalty", ("repetition_penalty",), "says how --repetition-penalty is meant: give that too"),
     ("back", ("translate",), "is for translations: add --translate DIR"),
     ("cross", ("mix",), "says where styles cross: add --mix N"),
@@ -234,11 +249,12 @@ NEEDS: tuple[tuple[str, tuple[str, ...], str], ...] = (
     ("keep_size", ("translate",), "is for translations: add --translate DIR"),
     ("steady", ("translate",), "is for films that are translated: add --translate FILM.mp4"),
     ("looks", ("translate",), "are for translations: add --translate DIR"),
-    *((name, ("looks",), "is of looks: add --looks FILE") for name in LOOKS),
+    *((name, ("looks",), "is of looks: add --looks FILE") for name in LOOKS if name != "strength"),
+    ("strength", ("looks", "caption"), "is of looks, or of words: add --looks FILE or --caption TEXT"),
 )
 LEAST = {
     "n": 1, "seed": 0, "interpolate": 2, "frames": 1, "length": 1, "top_k": 1, "beam": 1, "density": 0, "mix": 1,
-    "genes": 1, "effort": 1,
+    "genes": 1, "effort": 1, "candidates": 1,
 }  # fmt: skip
 SHARES = ("top_p", "min_p", "typical")
 

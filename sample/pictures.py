@@ -38,6 +38,10 @@ def write_pictures(run: Any, options: Options, place: Target, meta: dict[str, An
         from sample.judged import write_judged
 
         return write_judged(run, options, place, meta)
+    if options.caption:
+        from sample.captioned import write_captioned
+
+        return write_captioned(run, options, place, meta)
     if place.kinds == (".svg",):
         from sample.strokes import write_strokes
 

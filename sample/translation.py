@@ -48,12 +48,14 @@ def asked(run: Any, options: Options) -> Translation:
     ways = "way" in signature(run.model.translate).parameters
     if options.back and not ways:
         raise UserError(f"--back: {run.config.name} has learnt one direction only")
-    shapes = [run.model.batch_spec(1)[name].shape for name in ("input", "image")]
+    spec = run.model.batch_spec(1)
+    shapes = [spec.get("input", spec["image"]).shape, spec["image"].shape]
     maps = LabelMap(shapes[0][-1]) if getattr(run.model, "maps", False) else None
     codecs: list[Any] = [maps or ImageCodec(channels=shapes[0][-1]), ImageCodec(channels=shapes[1][-1])]
     start, end = codecs[::-1] if options.back else codecs
     size = None if options.keep_size else shapes[0][1]
-    return Translation(start, end, maps, size, {"way": "back"} if options.back else looks_of(run, options, size))
+    controls = {"way": "back"} if options.back else words_of(run, options) or looks_of(run, options, size)
+    return Translation(start, end, maps, size, controls)
 
 
 def write_translations(run: Any, options: Options, place: Target, meta: dict[str, Any], how: Translation) -> list[Path]:
@@ -95,6 +97,22 @@ def translated(run: Any, source: np.ndarray, key: Array, **controls: Any) -> np.
         controls["guide"] = padded(guide)
     made = _translate(run.model, run.params, run.extra, padded(source)[None], key, **controls)
     return np.asarray(made)[0, :height, :width]
+
+
+def words_of(run: Any, options: Options) -> dict[str, Any]:
+    """What a model that knows words is told; UserError where nothing is said to it, or where it has learnt none."""
+    from sample.captioned import captions_of
+
+    knows = "caption" in signature(run.model.translate).parameters
+    if not options.caption and not knows:
+        return {}
+    if not options.caption:
+        raise UserError(f"--translate: {run.config.name} goes by words: add --caption TEXT")
+    if not knows or len(options.caption) > 1:
+        why = "with --translate there should be one" if knows else f"{run.config.name} has learnt no words"
+        raise UserError(f"--caption: {why}")
+    strength = {"strength": options.strength} if "strength" in options.told() else {}
+    return {"caption": jnp.asarray(captions_of(run, options)), **strength}
 
 
 def looks_of(run: Any, options: Options, size: int | None) -> dict[str, Any]:

@@ -143,6 +143,22 @@ TINY: dict[str, dict[str, Any]] = {
         "embedding": 8,
         "layers": 1,
     },
+    "text-to-image": {
+        "image_size": 8,
+        "words": 9,
+        "caption": 4,
+        "codes": 16,
+        "code_size": 4,
+        "picture_width": 8,
+        "residual_width": 4,
+        "residual_layers": 1,
+        "layers": 1,
+        "heads": 2,
+        "width": 16,
+        "tower_layers": 1,
+        "tower_width": 8,
+        "embedding": 8,
+    },
     "coconet": {"context": 32, "lowest": 0, "pitches": 9, "layers": 2, "width": 8, "steps": 3},
     "lstm": {"vocabulary": 11, "context": 16, "width": 16, "layers": 2},
     "gru": {"vocabulary": 11, "context": 16, "width": 16, "layers": 2},
@@ -218,6 +234,9 @@ def random_batch(model: Any, size: int = BATCH, seed: int = 0) -> dict[str, np.n
             case "strokes":
                 pens = np.eye(3, dtype=np.float32)[rng.integers(0, 2, spec.shape[:2])]
                 batch[name] = np.concatenate([rng.normal(size=(*spec.shape[:2], 2)), pens], axis=-1).astype(np.float32)
+            case "caption":
+                ended = rng.integers(1, spec.shape[1] + 1, size)[:, None] <= np.arange(spec.shape[1])
+                batch[name] = np.where(ended, 0, rng.integers(1, model.words, spec.shape)).astype(np.int32)
             case "label":
                 batch[name] = rng.integers(0, 2, spec.shape).astype(np.int32)
     for name in ("tokens", "roll", "strokes", "groove"):

@@ -84,7 +84,11 @@ def data_facts(source: Any) -> dict[str, Any]:
     codec = to_config(source.codec)
     plain = {name: list(value) if isinstance(value, tuple) else value for name, value in codec.items()}
     facts = {"spec": source.spec, "codec": plain, "fields": dict(source.fields), "size": source.size}
-    return facts | {"labels": list(source.labels)} if source.labels else facts
+    if source.labels:
+        facts["labels"] = list(source.labels)
+    if source.captions:
+        facts["captions"] = {"words": list(source.captions.words), "longest": source.captions.longest}
+    return facts
 
 
 def begin(engine: Engine, checkpoints: Checkpoints, watcher: Watcher) -> tuple[int, State]:

@@ -187,6 +187,9 @@ RECIPES: Mapping[str, Recipe] = MappingProxyType(
         "tower-invariant": Recipe(
             steps=3_000, batch_size=64, optim=_SMALL_GPT, players={"critic": PlayerOptim(weight_decay=0.0, b1=0.5)}
         ),
+        "text-to-image": Recipe(
+            steps=20_000, batch_size=64, optim=_SMALL_GPT, players={"autoencoder": PlayerOptim(weight_decay=0.0)}
+        ),
         "seq2seq": Recipe(steps=10_000, batch_size=32, optim=_SMALL_GPT),
         "coconet": Recipe(steps=10_000, batch_size=16, optim=_COCONET),
         **dict.fromkeys(("lstm", "gru", "rnn"), Recipe(steps=5_000, batch_size=32, optim=_RNN)),

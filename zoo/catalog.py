@@ -173,6 +173,13 @@ CATALOG: Mapping[str, Entry] = MappingProxyType(
             "chimes",
             {"invariant": 1.0},
         ),
+        "text-to-image": Entry(
+            "multimodal",
+            "zoo.multimodal.text_to_image",
+            "TextToImage",
+            "Yu et al. 2022; van den Oord et al. 2017; Radford et al. 2021",
+            "figures",
+        ),
         "coconet": Entry("music", "zoo.music.coconet", "Coconet", "Huang et al. 2017", "bach"),
         "lstm": _rnn("lstm", "Hochreiter & Schmidhuber 1997"),
         "gru": _rnn("gru", "Cho et al. 2014"),

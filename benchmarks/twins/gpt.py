@@ -37,8 +37,11 @@ class Block(nn.Module):
         x = x + self.drop(self.project(mixed.transpose(1, 2).reshape(x.shape)))
         return x + self.drop(self.contract(F.gelu(self.expand(self.norm_2(x)), approximate="tanh")))
 
-    def forward(self, x: Tensor) -> Tensor:
+    def forward(self, x: Tensor, seen: Tensor | None = None) -> Tensor:
+        """Every position sees those before it, or those that ``seen`` [B, 1, 1, T] says."""
         q, k, v = self.heads_of(x)
+        if seen is not None:
+            return self.after(x, F.scaled_dot_product_attention(q, k, v, attn_mask=seen))
         if self.distance is None:
             return self.after(x, F.scaled_dot_product_attention(q, k, v, is_causal=True))
         return self.after(x, F.scaled_dot_product_attention(q, k, v, attn_mask=self.skewed(q)))

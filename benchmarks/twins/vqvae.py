@@ -81,6 +81,37 @@ def rows(z: Tensor) -> Tensor:
     return wide(z.detach()).movedim(1, -1).flatten(0, 2)
 
 
+def autoencoder_loss(model: Any, network: Any, image: Tensor, drawn: Tensor) -> Tensor:
+    """After which the codebook has taken a step. ``drawn``: which vectors dead codes become."""
+    z = network.encoder(image)
+    vectors = quantised(model, network.codebook, rows(z), drawn).unflatten(0, (len(z), *z.shape[2:])).movedim(-1, 1)
+    again = wide(network.decoder(z + (vectors.to(z.dtype) - z).detach()))
+    return F.mse_loss(again, image) / model.variance + model.commitment * F.mse_loss(wide(z), vectors)
+
+
+def quantised(model: Any, book: Any, z: Tensor, drawn: Tensor) -> Tensor:
+    """z [N, D] -> its codes [N, D]."""
+    with torch.no_grad(), torch.autocast(z.device.type, enabled=False):
+        book.revive(z, drawn, model.revival)
+        chosen = book.nearest(z)
+        vectors = book.codes[chosen]
+        book.follow(z, chosen, model.decay)
+    return vectors
+
+
+def codes_of(network: Any, image: Tensor) -> Tensor:
+    """Pictures [B, C, H, W] -> their codes [B, h w], as the autoencoder has just learnt to give them."""
+    with torch.no_grad():
+        z = rows(network.encoder(image))
+        with torch.autocast(z.device.type, enabled=False):
+            return network.codebook.nearest(z).view(len(image), -1)
+
+
+def drawn_for(model: Any, batch: int, device: torch.device) -> Tensor:
+    """Which vectors of a batch dead codes become."""
+    return torch.randint(batch * model.sides[0] ** 2, (model.codes,), device=device)
+
+
 class VQVAE:
     """Both players' losses. The codebook is float32, whatever the compute dtype."""
 
@@ -95,34 +126,12 @@ class VQVAE:
         }
 
     def draws(self, phase: str, batch: int, device: torch.device) -> dict[str, Tensor]:
-        """Which vectors dead codes become."""
-        if phase == "prior":
-            return {}
-        return {"drawn": torch.randint(batch * self.model.sides[0] ** 2, (self.model.codes,), device=device)}
+        return {} if phase == "prior" else {"drawn": drawn_for(self.model, batch, device)}
 
     def autoencoder_loss(self, batch: Mapping[str, Tensor], draws: Mapping[str, Tensor]) -> Tensor:
-        model, network, image = self.model, self.modules["autoencoder"], batch["image"]
-        z = network.encoder(image)
-        vectors = self.quantised(rows(z), draws["drawn"]).unflatten(0, (len(z), *z.shape[2:])).movedim(-1, 1)
-        again = wide(network.decoder(z + (vectors.to(z.dtype) - z).detach()))
-        return F.mse_loss(again, image) / model.variance + model.commitment * F.mse_loss(wide(z), vectors)
-
-    def quantised(self, z: Tensor, drawn: Tensor) -> Tensor:
-        """z [N, D] -> its codes [N, D], after which the codebook has taken a step."""
-        book, model = self.modules["autoencoder"].codebook, self.model
-        with torch.no_grad(), torch.autocast(z.device.type, enabled=False):
-            book.revive(z, drawn, model.revival)
-            chosen = book.nearest(z)
-            vectors = book.codes[chosen]
-            book.follow(z, chosen, model.decay)
-        return vectors
+        return autoencoder_loss(self.model, self.modules["autoencoder"], batch["image"], draws["drawn"])
 
     def prior_loss(self, batch: Mapping[str, Tensor], draws: Mapping[str, Tensor]) -> Tensor:
-        """Of the codes that the autoencoder has just learnt to give."""
-        network = self.modules["autoencoder"]
-        with torch.no_grad():
-            z = rows(network.encoder(batch["image"]))
-            with torch.autocast(z.device.type, enabled=False):
-                codes = network.codebook.nearest(z).view(len(batch["image"]), -1)
+        codes = codes_of(self.modules["autoencoder"], batch["image"])
         logits = self.modules["prior"](F.pad(codes[:, :-1], (1, 0), value=self.start))
         return F.cross_entropy(wide(logits.flatten(0, 1)), codes.flatten())

@@ -2,13 +2,14 @@
 
 import warnings
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path, PurePath
 
 import numpy as np
 
 from train.data import pixels
 from train.data.folders import by_folder, find
-from train.data.pictures import disk_source, is_large, picture_source
+from train.data.pictures import Said, disk_source, is_large, named, picture_source
 from train.data.progress import track
 from train.data.source import Source
 from train.data.spec import Spec
@@ -19,14 +20,17 @@ from zoo.errors import UserError
 
 
 def open_images(spec: Spec, split: str, *, image_size: int | None, length: int | None) -> Source:
-    """images:DIR?size=N&channels=1|3|4&from=memory|disk, the pictures under DIR, at any depth.
+    """images:DIR?size=N&channels=1|3|4&from=memory|disk&captions=names|files, the pictures under DIR, at any depth.
 
     ``size``: by default that of the pictures where all agree, else at most 64. Non-square pictures are cropped to the
     centre. Transparency lies on white, or stays with channels=4. When every picture is in a subfolder, the subfolders
     are classes. Folders train, valid and test at the top are splits. Up to 2 GiB of pixels are kept in memory; more, or
     from=disk, is read at every step.
+
+    ``captions``: what is said of a picture are the "names" of its folders and its file, without numbers and marks, or
+    the text of a "file" beside it (cat.txt of cat.png).
     """
-    spec.allow("size", "channels", "from")
+    spec.allow("size", "channels", "from", "captions")
     folder = spec.folder()
     channels = int(spec.choice("channels", map(str, pixels.CHANNELS), "3"))
     files, lost = find(folder, pixels.SUFFIXES)
@@ -41,15 +45,33 @@ def open_images(spec: Spec, split: str, *, image_size: int | None, length: int |
     paths = [folder / names[i] for i in chosen]
     classes, labels = classes_of(names, nested=len(own) > 1)
     labels = labels[chosen] if classes else None
+    said = said_of(spec, folder, names, chosen) if "captions" in spec.options else None
     store = spec.choice("from", ("memory", "disk"), "disk" if is_large(len(paths), size, channels) else "memory")
     if store == "disk":
         read = _reader(paths, labels, size, channels)
-        return disk_source(spec, read, len(paths), classes, size=size, channels=channels, skipped=skipped)
+        return disk_source(spec, read, len(paths), classes, size=size, channels=channels, said=said, skipped=skipped)
     images, kept, broken = _decode(folder, paths, size=size, channels=channels)
     if not kept.size:
         raise UserError(f"{spec.text}: no picture that can be read; first: {broken[0]}")
     labels = None if labels is None else labels[kept]
-    return picture_source(spec, images, labels, classes, skipped=[*skipped, *broken])
+    said = replace(said, table=said.table[kept]) if said else None
+    return picture_source(spec, images, labels, classes, said=said, skipped=[*skipped, *broken])
+
+
+def said_of(spec: Spec, folder: Path, names: Sequence[str], chosen: Sequence[int]) -> Said:
+    """What is said of the ``chosen`` ones of the files ``names``."""
+    how = spec.choice("captions", ("names", "files"), "names")
+    texts = [named(name) if how == "names" else beside(spec, folder / name) for name in names]
+    return Said.of(texts, [texts[at] for at in chosen], spec=spec.text)
+
+
+def beside(spec: Spec, picture: Path) -> str:
+    path = picture.with_suffix(".txt")
+    try:
+        return path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        why = error.strerror if isinstance(error, OSError) else "is not UTF-8"
+        raise UserError(f"{spec.text}: {path}: {why}; each picture wants its caption there") from None
 
 
 def classes_of(names: Sequence[str], *, nested: bool) -> tuple[tuple[str, ...], np.ndarray]:

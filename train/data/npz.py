@@ -19,19 +19,23 @@ from zoo.errors import UserError
 
 IMAGE_KEYS = ("image", "images", "x", "X", "data", "arr_0")
 LABEL_KEYS = ("label", "labels", "y", "Y", "targets", "arr_1")
+CAPTION_KEYS = ("caption", "captions", "text", "texts")
 NAME_KEYS = ("label_names", "class_names", "classes")
 
 
 def open_npz(spec: Spec, split: str, *, image_size: int | None, length: int | None) -> Source:
-    """npz:FILE?key=NAME&size=N&channels=1|3|4, also a single .npy file. Nothing is unpickled.
+    """npz:FILE?key=NAME&size=N&channels=1|3|4&caption=NAME, also a single .npy file. Nothing is unpickled.
 
     Pictures: ``image`` (or images, x, data, or key=NAME), see ``pictures.normalise``; classes in ``label`` (or labels,
-    y) [N], their names in ``label_names``. Tokens: ``tokens`` [N, T] with ``length`` [N], or flat [T] with ``offsets``
-    [P + 1]; they are bytes, or those of the codec whose JSON is in ``codec``. Rolls: ``roll`` [N, T, 88] with
+    y) [N], their names in ``label_names``. What is said of them: strings or names of picture files in ``caption``
+    (or captions, text, or caption=NAME) [N].
+
+    Tokens: ``tokens`` [N, T] with ``length`` [N], or flat [T] with ``offsets`` [P + 1]; they are bytes, or those of the
+    codec whose JSON is in ``codec``. Rolls: ``roll`` [N, T, 88] with
     ``length``, or [T, 88] with ``offsets``. A split's arrays are called ``image_train``, ``train_image`` or
     ``trainimage``, and so on.
     """
-    spec.allow("key", "size", "channels")
+    spec.allow("key", "size", "channels", "caption")
     arrays = read_npz(spec, spec.file())
     key = spec.options.get("key")
     if key is None and (kind := next((k for k in ("tokens", "roll") if split_keys(arrays, (k,))), None)):
@@ -44,7 +48,11 @@ def open_npz(spec: Spec, split: str, *, image_size: int | None, length: int | No
     labels = split_keys(arrays, LABEL_KEYS)
     tables = {name: (arrays[k], arrays[labels[name]] if name in labels else None) for name, k in images.items()}
     names = next((tuple(map(str, arrays[k])) for k in NAME_KEYS if k in arrays and arrays[k].dtype.kind in "US"), ())
-    return table_source(spec, split, tables, image_size=image_size, names=names)
+    said = spec.options.get("caption")
+    captions = {name: arrays[k] for name, k in split_keys(arrays, (said,) if said else CAPTION_KEYS).items()}
+    if said and not captions:
+        raise UserError(f"{spec.text}: no array {said!r}; it holds {', '.join(arrays)}")
+    return table_source(spec, split, tables, image_size=image_size, names=names, captions=captions)
 
 
 def read_npz(spec: Spec, path: Path) -> dict[str, np.ndarray]:

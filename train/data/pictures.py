@@ -1,24 +1,56 @@
 """Sources of pictures: tables in memory, and files on disk."""
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import PurePath
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
 
-from train.data.pixels import CHANNELS, fit, to_unit
+from train.data.pixels import CHANNELS, SUFFIXES, fit, to_unit
 from train.data.source import RESIDENT_BYTES, Source
 from train.data.spec import Spec
-from train.data.splits import select
+from train.data.splits import SPLITS, select
+from zoo.codecs.captions import Captions, words_of
+from zoo.codecs.errors import CodecError
 from zoo.codecs.images import ImageCodec
 from zoo.errors import UserError
 
 
+@dataclass(frozen=True)
+class Said:
+    """What is said of N pictures: words' numbers [N, L], and how they are numbered in all splits."""
+
+    table: np.ndarray
+    codec: Captions
+
+    @classmethod
+    def of(cls, every: Iterable[str], own: Iterable[str], *, spec: str) -> "Said":
+        """The captions ``own`` of a split, beside ``every`` one of the data."""
+        try:
+            codec = Captions.of(every)
+        except CodecError as error:
+            raise UserError(f"{spec}: {error}") from None
+        return cls(codec.table(own), codec)
+
+    @property
+    def fields(self) -> dict[str, int]:
+        return {"words": len(self.codec.words), "caption": self.codec.longest}
+
+
 def picture_source(
-    spec: Spec, images: np.ndarray, labels: np.ndarray | None, names: Sequence[str] = (), *, skipped: Sequence[str] = ()
+    spec: Spec,
+    images: np.ndarray,
+    labels: np.ndarray | None,
+    names: Sequence[str] = (),
+    *,
+    said: Said | None = None,
+    skipped: Sequence[str] = (),
 ) -> Source:
-    """uint8 [N, S, S, C], or float32 in [0, 1], and int labels [N] of the classes ``names``, as a source that is
-    resident on the device."""
+    """uint8 [N, S, S, C], or float32 in [0, 1], int labels [N] of the classes ``names`` and what is ``said`` of them,
+    as a source that is resident on the device."""
 
     def example(arrays: dict[str, Any], index: Any) -> dict[str, Any]:
         row = {key: table[index] for key, table in arrays.items()}
@@ -28,11 +60,14 @@ def picture_source(
         spec=spec.text,
         codec=ImageCodec(channels=images.shape[-1]),
         size=len(images),
-        fields=_fields(images.shape[1], images.shape[-1], len(names)),
-        arrays={"image": images} | ({} if labels is None else {"label": labels.astype(np.int32)}),
+        fields=_fields(images.shape[1], images.shape[-1], len(names)) | (said.fields if said else {}),
+        arrays={"image": images}
+        | ({} if labels is None else {"label": labels.astype(np.int32)})
+        | ({"caption": said.table} if said else {}),
         example=example,
         skipped=tuple(skipped),
         labels=tuple(names),
+        captions=said.codec if said else None,
     )
 
 
@@ -44,6 +79,7 @@ def disk_source(
     *,
     size: int,
     channels: int,
+    said: Said | None = None,
     skipped: Sequence[str] = (),
 ) -> Source:
     """``count`` pictures that ``read(i) -> (uint8 [size, size, channels], label)`` decodes whenever they are wanted.
@@ -52,16 +88,18 @@ def disk_source(
     def fetch(indices: np.ndarray) -> dict[str, np.ndarray]:
         images, labels = zip(*(read(int(i)) for i in indices), strict=True)
         batch = {"image": to_unit(np.stack(images))}
-        return batch | ({"label": np.array(labels, np.int32)} if names else {})
+        batch |= {"label": np.array(labels, np.int32)} if names else {}
+        return batch | ({"caption": said.table[indices]} if said else {})
 
     return Source(
         spec=spec.text,
         codec=ImageCodec(channels=channels),
         size=count,
-        fields=_fields(size, channels, len(names)),
+        fields=_fields(size, channels, len(names)) | (said.fields if said else {}),
         fetch=fetch,
         skipped=tuple(skipped),
         labels=tuple(names),
+        captions=said.codec if said else None,
     )
 
 
@@ -72,8 +110,10 @@ def table_source(
     *,
     image_size: int | None,
     names: tuple[str, ...] = (),
+    captions: Mapping[str, np.ndarray] = MappingProxyType({}),
 ) -> Source:
-    """{split: (images, labels)} as they were found in files. Heeds options ``size`` and ``channels`` of the spec."""
+    """{split: (images, labels)} and {split: captions} as they were found in files. Heeds options ``size`` and
+    ``channels`` of the spec."""
     channels = spec.choice("channels", ["", *map(str, CHANNELS)], "")
     own = {name: [str(i) for i in range(len(images))] for name, (images, _) in tables.items()}
     part, index = select(own, split, spec=spec.text)
@@ -86,7 +126,34 @@ def table_source(
         channels=int(channels) if channels else None,
     )
     labels, names = _classes(spec, labels, [y for _, y in tables.values() if y is not None], names)
-    return picture_source(spec, images, None if labels is None else labels[index], names)
+    said = _said(spec, tables, captions, part, index) if captions else None
+    return picture_source(spec, images, None if labels is None else labels[index], names, said=said)
+
+
+def _said(
+    spec: Spec,
+    tables: Mapping[str, tuple[np.ndarray, np.ndarray | None]],
+    captions: Mapping[str, np.ndarray],
+    part: str,
+    index: np.ndarray,
+) -> Said:
+    for name, (images, _) in tables.items():
+        texts = captions.get(name)
+        if texts is None or texts.dtype.kind not in "US" or texts.shape != (len(images),):
+            got = "none" if texts is None else f"an array of {texts.dtype} {list(texts.shape)}"
+            raise UserError(f"{spec.text}: {len(images)} pictures want as many captions as strings, not {got}")
+    texts = {name: [*map(named, array.astype(str).tolist())] for name, array in captions.items()}
+    every = (text for own in texts.values() for text in own)
+    return Said.of(every, (texts[part][at] for at in index), spec=spec.text)
+
+
+def named(text: str) -> str:
+    """What a picture's file is called, without numbers and marks: "monsters/orc_warrior_2.png" -> "monsters orc
+    warrior". Of any other text, the text."""
+    if PurePath(text).suffix.lower() not in SUFFIXES:
+        return text
+    words = words_of(PurePath(text).with_suffix("").as_posix())
+    return " ".join(word for word in words if not word.isdecimal() and word not in SPLITS)
 
 
 def is_large(examples: int, size: int, channels: int) -> bool:

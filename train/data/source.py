@@ -10,6 +10,7 @@ import numpy as np
 
 from train.data.spec import Spec, parse
 from train.data.splits import SPLITS
+from zoo.codecs.captions import Captions
 from zoo.errors import UserError
 
 if TYPE_CHECKING:
@@ -30,6 +31,7 @@ OPENERS = {
     "beats": "train.data.drawn_media",
     "bounce": "train.data.drawn_media",
     "chimes": "train.data.drawn_media",
+    "figures": "train.data.figures",
     "ring": "train.data.points",
     "grid": "train.data.points",
     "bach": "train.data.bach",
@@ -62,7 +64,7 @@ class Source:
     fields are filled from (image_size, channels, input_channels, classes; dimensions; vocabulary, start, stop; keys).
     ``arrays``: tables that stay on the device. ``example``: pure JAX, (arrays, index int32 []) -> ONE example.
     ``fetch``: host, indices [B] -> batch, for sets that are read from disk. ``skipped``: "FILE: why" of all that could
-    not be read. ``labels``: names of the classes.
+    not be read. ``labels``: names of the classes. ``captions``: how their words are numbered.
     """
 
     spec: str
@@ -74,6 +76,7 @@ class Source:
     fetch: Callable[[np.ndarray], dict[str, np.ndarray]] | None = None
     skipped: tuple[str, ...] = ()
     labels: tuple[str, ...] = ()
+    captions: Captions | None = None
 
     def batch_spec(self, batch_size: int) -> "dict[str, jax.ShapeDtypeStruct]":
         """Shapes and dtypes of a batch, to be held against a model's own ``batch_spec``."""

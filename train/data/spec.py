@@ -24,6 +24,7 @@ FORMS = {
     "beats": "beats",
     "chimes": "chimes",
     "bounce": "bounce",
+    "figures": "figures",
     "images": "images:DIR",
     "picture": "picture:FILE",
     "pair": "pair:CONTENT,STYLE",

@@ -170,10 +170,13 @@ def similarities(x: Array, y: Array) -> Array:
     return jnp.einsum("be,ke->bk", x, y, preferred_element_type=jnp.promote_types(x.dtype, jnp.float32))
 
 
-def contrastive(x: Array, y: Array, scale: Array) -> Array:
+def contrastive(x: Array, y: Array, scale: Array, same: Array | None = None) -> Array:
     """Unit vectors [B, E] of pairs -> the mean of two cross entropies in nats: of each x to find its y among all of the
-    batch, and the other way round. Radford et al. 2021, figure 3."""
+    batch, and the other way round. Radford et al. 2021, figure 3. ``same`` bool [B, B]: whose y is as good as one's
+    own, so that it counts neither as right nor as wrong."""
     logits, own = scale * similarities(x, y), jnp.arange(len(x))
+    if same is not None:
+        logits = jnp.where(same & (own[:, None] != own[None, :]), jnp.finfo(logits.dtype).min, logits)
     return (jnp.mean(token_nll(logits, own)) + jnp.mean(token_nll(logits.T, own))) / 2
 
 
@@ -231,17 +234,37 @@ class Network(nn.Module):
         """[B, T, M], [B, H, W, C] -> two [B, E]."""
         self.param("temperature", nn.initializers.constant(START), ())  # of the loss
         patches = sound_patches(spectrum, self.stride), picture_patches(images, self.patch)
-        return self.tower(0, patches[0], train), self.tower(1, patches[1], train)
+        sound, picture = (
+            Side(self.layers, self.heads, self.width, self.embedding, self.dropout, self.dtype, name=medium)(
+                Embedding(self.width, self.dtype, name=f"{medium}_embedding")(rows), train=train
+            )
+            for medium, rows in zip(MEDIA, patches, strict=True)
+        )
+        return sound, picture
 
-    def tower(self, m: int, patches: Array, train: bool) -> Array:
-        """Patches [B, N, P] of medium ``m`` -> unit vectors [B, E]."""
-        dtype, medium = jnp.dtype(self.dtype), MEDIA[m]
-        x = Embedding(self.width, self.dtype, name=f"{medium}_embedding")(patches)
+
+class Side(nn.Module):
+    """One of the two towers: tokens [B, N, D], of which ``seen`` bool [B, N] are there (all) -> unit vectors [B, E]."""
+
+    layers: int
+    heads: int
+    width: int
+    embedding: int
+    dropout: float
+    dtype: str
+
+    @nn.compact
+    def __call__(self, x: Array, seen: Array | None = None, *, train: bool) -> Array:
+        dtype = jnp.dtype(self.dtype)
         for layer in range(self.layers):
-            block = Block(self.heads, self.width, self.dropout, self.dtype, name=f"{medium}_block_{layer}")
-            x = block(x, train=train)
-        x = jnp.mean(LayerNorm(dtype=dtype, name=f"{medium}_norm")(x), axis=1)
-        return unit(Dense(self.embedding, use_bias=False, dtype=dtype, name=f"{medium}_projection")(x))
+            x = Block(self.heads, self.width, self.dropout, self.dtype, name=f"block_{layer}")(x, seen, train=train)
+        x = LayerNorm(dtype=dtype, name="norm")(x)
+        if seen is None:
+            x = jnp.mean(x, axis=1)
+        else:
+            weights = seen.astype(dtype) / jnp.maximum(jnp.sum(seen, axis=1, keepdims=True), 1).astype(dtype)
+            x = jnp.sum(weights[..., None] * x, axis=1)
+        return unit(Dense(self.embedding, use_bias=False, dtype=dtype, name="projection")(x))
 
 
 class Critic(nn.Module):

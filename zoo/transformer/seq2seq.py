@@ -140,7 +140,18 @@ class Seq2Seq:
 
     def nats(self, params: Params, batch: Batch, key: Array | None, shown: Array | None) -> tuple[Array, Array]:
         """(nats of all real target tokens, how many); ``shown`` bool [B]: whose source is not withheld (all)."""
-        source, target, real = self.parts(batch)
+        return self.target_nats(params, *self.parts(batch), key, shown)
+
+    def target_nats(
+        self,
+        params: Params,
+        source: dict[str, Array],
+        target: Array,
+        real: Array,
+        key: Array | None = None,
+        shown: Array | None = None,
+    ) -> tuple[Array, Array]:
+        """The same of sources, targets [B, N] and which of these are real."""
         if shown is not None:
             first = jnp.arange(source["source"].shape[1])[None, :] == 0
             nothing = jnp.where(first, self.start_token, source["source"])

@@ -120,13 +120,17 @@ class Coded:
         del key
         image = wide(batch["image"])
         codes = self.encode(params, extra, image)
-        again = self.render(params, extra, codes)
-        spread = jnp.square(image - jnp.mean(image, axis=(0, 1, 2), keepdims=True))
         nats, _ = self.prior.nll(params["prior"], self._sequence(codes))
         return {
-            "nmse": (jnp.sum(jnp.square(again - image)), jnp.sum(spread)),
+            "nmse": self.error(params, extra, image, codes),
             "prior": (nats, jnp.asarray(len(image), nats.dtype)),
         }
+
+    def error(self, params: Params, extra: Extra, image: Array, codes: Any) -> tuple[Array, Array]:
+        """(squared error of what the codes of pictures [B, H, W, C] give, the pixels' squared distance from their
+        mean)."""
+        spread = jnp.square(image - jnp.mean(image, axis=(0, 1, 2), keepdims=True))
+        return jnp.sum(jnp.square(self.render(params, extra, codes) - image)), jnp.sum(spread)
 
     def sample(self, params: Params, extra: Extra, key: Array, n: int, *, sampler: Sampler = Sampling()) -> Array:
         """[n, H, W, C]: codes that the prior draws, decoded."""

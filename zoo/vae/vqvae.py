@@ -46,10 +46,10 @@ class VQVAE(Coded):
         are as good as in use, in this batch and on average."""
         del step
         image = batch["image"]
-        z = self._encode(params, image)
+        z = self.features(params, image)
         revive = jax.random.fold_in(key, REVIVAL)
         codes, vectors, after = quantised(extra["codebook"], z, revive, decay=self.decay, revival=self.revival)
-        again = self._decode(params, straight_through(z, vectors))
+        again = self.painted(params, straight_through(z, vectors))
         reconstruction = jnp.mean(jnp.square(again - wide(image))) / self.variance
         commitment = jnp.mean(jnp.square(wide(z) - jax.lax.stop_gradient(vectors)))
         metrics = {
@@ -64,16 +64,19 @@ class VQVAE(Coded):
         """And ``used``, the share of the codebook that is as good as in use, by its moving averages."""
         found = super().evaluate(params, extra, batch, key)
         count = found["prior"][1]
-        return found | {"used": (perplexity(extra["codebook"]["counts"]) / self.codes * count, count)}
+        return found | {"used": (self.used(extra) * count, count)}
+
+    def used(self, extra: Extra) -> Array:
+        return perplexity(extra["codebook"]["counts"]) / self.codes
 
     def encode(self, params: Params, extra: Extra, x: Array, key: Array | None = None) -> Array:
         """x [B, H, W, C] in [-1, 1] -> its codes int32 [B, side, side]."""
         del key
-        return nearest(self._encode(params, x), extra["codebook"]["codes"])
+        return nearest(self.features(params, x), extra["codebook"]["codes"])
 
     def render(self, params: Params, extra: Extra, latent: Array) -> Array:
         """Codes int32 [n, side, side] -> [n, H, W, C] in [-1, 1]."""
-        return jnp.clip(self._decode(params, extra["codebook"]["codes"][latent]), -1, 1)
+        return jnp.clip(self.painted(params, extra["codebook"]["codes"][latent]), -1, 1)
 
     def listed(self, latent: Array) -> list[Array]:
         return [latent]
@@ -81,10 +84,12 @@ class VQVAE(Coded):
     def unlisted(self, grids: list[Array]) -> Array:
         return grids[0]
 
-    def _encode(self, params: Params, x: Array) -> Array:
+    def features(self, params: Params, x: Array) -> Array:
+        """x [B, H, W, C] in [-1, 1] -> what is quantised, [B, side, side, D]."""
         return self.encoder.apply({"params": params["autoencoder"]["encoder"]}, x)  # type: ignore[return-value]
 
-    def _decode(self, params: Params, z: Array) -> Array:
+    def painted(self, params: Params, z: Array) -> Array:
+        """Vectors [B, side, side, D], of codes as a rule -> [B, H, W, C]."""
         return self.decoder.apply({"params": params["autoencoder"]["decoder"]}, z)  # type: ignore[return-value]
 
 

@@ -1,0 +1,103 @@
+"""zoo-train and zoo-sample of words and pictures."""
+
+import numpy as np
+import pytest
+from running import untrained
+
+from sample.__main__ import main
+from train.__main__ import main as zoo_train
+from zoo.codecs.film import read_film, write_gif
+from zoo.codecs.images import read_png, write_png
+
+SHAPE = (
+    "--model.codes 16 --model.code-size 4 --model.picture-width 8 --model.residual-width 4 --model.width 16 "
+    "--model.heads 2 --model.layers 1 --model.tower-layers 1 --model.tower-width 8"
+)
+BUDGET = "--steps 1 --batch-size 8 --dispatch 1 --log-every 1 --save-every 1"
+SIDE = 8
+
+
+@pytest.fixture(scope="module")
+def runs(tmp_path_factory):
+    """A run of a user's own pictures and captions, "run", and a picture."""
+    folder = tmp_path_factory.mktemp("worded")
+    images = np.random.default_rng(0).integers(0, 256, (40, SIDE, SIDE, 3), np.uint8)
+    texts = ["a blue star", "an orange moon on a dark ground", "a red ring", "une étoile, deux lunes"] * 10
+    np.savez(folder / "mine.npz", image=images, caption=np.array(texts))
+    with untrained():
+        data = f"npz:{folder}/mine.npz"
+        assert (
+            zoo_train(["text-to-image", "--data", data, *f"{SHAPE} {BUDGET}".split(), "--out", str(folder / "run")])
+            == 0
+        )
+    write_png(images[0], folder / "a.png")
+    return folder
+
+
+def drawn(capsys, *words):
+    assert main([str(word) for word in words]) == 0
+    return capsys.readouterr().out.splitlines()
+
+
+def test_a_row_for_each_caption(runs, tmp_path, capsys):
+    words = ["--caption", "a blue star", "an orange moon on a dark ground", "--candidates", "2"]
+    capsys.readouterr()
+    (path,) = drawn(capsys, runs / "run", *words, "-n", "3", "--out", tmp_path / "a.png")
+    pixels, meta = read_png(path)
+    assert pixels.shape == (2 * (SIDE + 2) + 2, 3 * (SIDE + 2) + 2, 3)
+    assert meta["captions"] == ["a blue star", "an orange moon on a dark ground"] and meta["model"] == "text-to-image"
+    files = drawn(capsys, runs / "run", *words, "-n", "3", "--images", "--out", tmp_path)
+    assert len(files) == 6
+    single, meta = read_png(files[4])
+    assert meta["caption"] == "an orange moon on a dark ground" and meta["sample"] == 4
+    np.testing.assert_array_equal(single, pixels[12 : 12 + SIDE, 12 : 12 + SIDE])
+    (alone,) = drawn(capsys, runs / "run", "-n", "4", "--out", tmp_path / "b.png")
+    assert read_png(alone)[0].shape == (2 * (SIDE + 2) + 2, 2 * (SIDE + 2) + 2, 3)
+
+
+def test_pictures_and_films_become_what_words_say(runs, tmp_path, capsys):
+    capsys.readouterr()
+    said = ["--caption", "a red ring", "--out"]
+    (path,) = drawn(capsys, runs / "run", "--translate", runs / "a.png", *said, tmp_path / "b.png")
+    pixels, _ = read_png(path)
+    source, became = np.split(pixels[2:], 2)
+    np.testing.assert_array_equal(source[:SIDE, 2 : 2 + SIDE], read_png(runs / "a.png")[0])
+    assert not np.array_equal(source, became)
+    write_gif(np.random.default_rng(0).integers(0, 256, (2, 12, 16, 3), np.uint8), tmp_path / "c.gif", fps=10)
+    (path,) = drawn(capsys, runs / "run", "--translate", tmp_path / "c.gif", "--keep-size", *said, tmp_path / "d.gif")
+    assert read_film(path).frames.shape == (2, 12, 16, 3)
+
+
+@pytest.mark.parametrize(
+    ("words", "reason"),
+    [
+        (["--caption", ""], "holds no word"),
+        (["--caption", "a bleu star"], "'bleu' is no word of the training's captions; did you mean blue"),
+        (["--caption", "a " * 9], "of 9 words; the longest here has 7"),
+        (["--candidates", "3"], "add --caption TEXT"),
+        (["--caption", "a star", "--candidates", "0"], "at least 1"),
+        (["--guidance", "2"], "--caption"),
+        (["--caption", "a star", "--interpolate", "3"], "leave out --interpolate"),
+        (["--caption", "a star", "--out", "x.gif"], ".png"),
+        (["--translate", "{0}/a.png"], "goes by words: add --caption TEXT"),
+        (["--translate", "{0}/a.png", "--caption", "a star", "a moon"], "there should be one"),
+        (["--translate", "{0}/a.png", "--caption", "a star", "--candidates", "3"], "is for new pictures"),
+    ],
+)
+def test_faults_are_one_line(runs, tmp_path, capsys, words, reason):
+    capsys.readouterr()
+    out = [] if "--out" in words else ["--out", str(tmp_path / "x.png")]
+    assert main([str(runs / "run"), *[word.format(runs) for word in words], *out]) == 2
+    error = capsys.readouterr().err
+    assert reason in error and error.count("\n") == 1
+
+
+def test_other_models_know_no_words(tmp_path, capsys):
+    with untrained():
+        small = "--data art?size=8 --model.width 16 --model.latent-size 4"
+        assert zoo_train(["vae", *f"{small} {BUDGET}".split(), "--out", str(tmp_path / "run")]) == 0
+    capsys.readouterr()
+    assert main([str(tmp_path / "run"), "--caption", "a star"]) == 2
+    assert "vae has learnt no words; text-to-image has" in capsys.readouterr().err
+    assert zoo_train(["text-to-image", "--data", "art?size=8", "--out", str(tmp_path / "other")]) == 2
+    assert "text-to-image learns from caption and image; art?size=8 gives image and label" in capsys.readouterr().err
