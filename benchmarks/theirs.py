@@ -15,6 +15,7 @@ from torch.utils.data import DataLoader, Dataset
 from benchmarks.ours import plain
 from benchmarks.twins.cyclegan import CycleGAN
 from benchmarks.twins.dcgan import DCGAN
+from benchmarks.twins.fast_style import FastStyle
 from benchmarks.twins.gpt import GPT
 from benchmarks.twins.lstm import LSTM
 from benchmarks.twins.pix2pix import Pix2Pix
@@ -31,12 +32,13 @@ TWINS = {
     "dcgan": DCGAN, "wgan-gp": WGAN, "stylegan2": StyleGAN2, "pix2pix": Pix2Pix, "pix2pix-256": Pix2Pix,
     "cyclegan": CycleGAN, "cyclegan-256": CycleGAN, "vae": VAE, "vae-conv": VAE, "vqvae": VQVAE, "gpt": GPT,
     "gpt2": GPT, "music-transformer": GPT, "lstm": LSTM, "text-to-image": TextToImage,
+    "fast-style": FastStyle,
 }  # fmt: skip
 
 # preset -> keywords of its twin: other forms of the same mathematics, each tried where it is added to a mode by "+".
 FORMS: Mapping[str, tuple[str, ...]] = {
     "stylegan2": ("grouped", "sliced"),
-    **dict.fromkeys(("pix2pix", "pix2pix-256"), ("grouped",)),
+    **dict.fromkeys(("pix2pix", "pix2pix-256", "fast-style"), ("grouped",)),
     **dict.fromkeys(("cyclegan", "cyclegan-256"), ("grouped", "apart")),
 }
 

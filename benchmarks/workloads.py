@@ -160,6 +160,11 @@ WORKLOADS = (
         Workload(name=f"cyclegan-256-batch-{batch}", preset="cyclegan-256", kind="train", batch=batch, **GPU)
         for batch in (1, 8)
     ),
+    Workload(
+        name="fast-style-64", preset="fast-style", kind="train", batch=4,
+        fields={"image_size": 64, "width": 16, "blocks": 3}, **CPU,
+    ),
+    Workload(name="fast-style-256", preset="fast-style", kind="train", batch=4, **GPU),
     Workload(name="vae", preset="vae", kind="train", batch=100, quick=True, small=SUITES),
     Workload(name="vqvae", preset="vqvae", kind="train", batch=64, small=ON_GPU),
     Workload(

@@ -19,16 +19,16 @@ class Norm(nn.Module):
     """Of every channel of every picture. PyTorch's own copies channels_last memory; ``grouped``, as groups of one
     channel, it does not."""
 
-    def __init__(self, tree: Tree, *, grouped: bool):
+    def __init__(self, tree: Tree, *, grouped: bool, epsilon: float = EPSILON):
         super().__init__()
-        self.grouped = grouped
+        self.grouped, self.epsilon = grouped, epsilon
         self.weight = nn.Parameter(tensor(tree["scale"])) if "scale" in tree else None
         self.bias = nn.Parameter(tensor(tree["bias"])) if "bias" in tree else None
 
     def forward(self, x: Tensor) -> Tensor:
         if self.grouped:
-            return F.group_norm(x, x.shape[1], self.weight, self.bias, EPSILON).to(x.dtype)
-        return F.instance_norm(x, weight=self.weight, bias=self.bias, eps=EPSILON)
+            return F.group_norm(x, x.shape[1], self.weight, self.bias, self.epsilon).to(x.dtype)
+        return F.instance_norm(x, weight=self.weight, bias=self.bias, eps=self.epsilon)
 
 
 class PatchCritic(nn.Module):

@@ -13,7 +13,7 @@ SHAKE = 0.05  # of every weight, so that zeros and symmetries of the initialisat
 SMALL = {
     "dcgan": {}, "wgan-gp": {}, "stylegan2": {}, "pix2pix": {}, "cyclegan": {}, "vae": {}, "vae-conv": {"flow": 0},
     "vqvae": {}, "gpt": {}, "gpt2": {}, "music-transformer": {}, "lstm": {},
-    "text-to-image": {},
+    "text-to-image": {}, "fast-style": {},
 }  # fmt: skip
 
 
