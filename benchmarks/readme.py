@@ -1,6 +1,7 @@
 """The README's tables, made from the catalogue and from the committed results: no number is typed by hand."""
 
 import json
+import shlex
 from pathlib import Path
 from typing import Any
 
@@ -40,6 +41,30 @@ def gallery_table(folder: Path = ROOT / "docs" / "gallery") -> str:
             texts += ["", f"`{name}` writes:", "", "```text", *lines, "```"]
     rows = [cells[at : at + COLUMNS] for at in range(0, len(cells), COLUMNS)]
     return "\n".join(["<table>", *(f"<tr>{''.join(row)}</tr>" for row in rows), "</table>", *texts])
+
+
+GALLERY = """# Gallery
+
+What presets draw, play and write after small trainings on two cores, the first that came. Below each are its commands;
+`python -m sample.gallery NAME` has both in one.
+"""
+
+
+def gallery_page(folder: Path = ROOT / "docs" / "gallery") -> str:
+    """The same, one below the other, each with the commands that made it."""
+    from sample.gallery import PIECES
+
+    parts = [GALLERY]
+    for name, piece in ((name, PIECES[name]) for name in CATALOG if name in PIECES):
+        file = folder / f"{name}{piece.suffix}"
+        if not file.exists():
+            continue
+        text = f"```text\n{file.read_text().strip()}\n```" if piece.suffix == ".txt" else ""
+        commands = (f"zoo-train {name} {piece.train} --out runs/{name}", f"zoo-sample runs/{name} {piece.sample}")
+        quoted = [shlex.join(shlex.split(command)) for command in commands]
+        parts += [f"## `{name}`", describe(name)["paper"], text or f"![{name}](gallery/{file.name})"]
+        parts += ["\n".join(["```sh", *quoted, "```"])]
+    return "\n\n".join(part.strip() for part in parts) + "\n"
 
 
 def quality_table(folder: Path = RESULTS / "quality") -> str:
@@ -204,7 +229,7 @@ def write_sizes() -> None:
 
 
 def write_all(root: Path = ROOT) -> None:
-    """Both READMEs and the plot."""
+    """Both READMEs, the gallery's page and the plot."""
     fill_in(
         root / "README.md", gallery=gallery_table(), models=models_table(), quality=quality_table(),
         speed=speed_table(), pods="\n".join(pods_summary()),
@@ -213,6 +238,7 @@ def write_all(root: Path = ROOT) -> None:
         root / "benchmarks" / "README.md", rows=details_table(), forms=forms_table(), pods=pods_table(),
         scaling=scaling_table(),
     )  # fmt: skip
+    (root / "docs" / "gallery.md").write_text(gallery_page())
     (root / "benchmarks" / "results" / "speed.svg").write_text(speed_plot())
 
 

@@ -96,8 +96,9 @@ def run_main(main, argv) -> str:
 def test_the_readme_s_tables_and_plot_are_those_of_the_catalogue_and_the_results(tmp_path):
     from benchmarks.readme import write_all
 
-    written = ("README.md", "benchmarks/README.md", "benchmarks/results/speed.svg")
-    (tmp_path / "benchmarks" / "results").mkdir(parents=True)
+    written = ("README.md", "benchmarks/README.md", "docs/gallery.md", "benchmarks/results/speed.svg")
+    for folder in ("benchmarks/results", "docs"):
+        (tmp_path / folder).mkdir(parents=True)
     for name in written:
         shutil.copy(ROOT / name, tmp_path / name)
     write_all(tmp_path)

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from running import untrained
 
-from benchmarks.readme import gallery_table
+from benchmarks.readme import gallery_page, gallery_table
 from sample import gallery
 from train.cli import parse
 from zoo.catalog import CATALOG
@@ -50,3 +50,9 @@ def test_the_gallery_s_table(folder):
     assert table.index("dcgan.png") < table.index("vae.png") and table.count("<tr>") == 1
     assert 'alt="what vae makes after 7 steps"' in table
     assert table.count("a line") == 8 and "`ctrl` writes:" in table
+
+
+def test_the_gallery_s_page(folder):
+    page = gallery_page(folder)
+    assert page.index("](gallery/dcgan.png)") < page.index("](gallery/vae.png)") and page.count("a line") == 20
+    assert "zoo-train vae --data art --batch-size 32" in page and page.count("## ") == 3
