@@ -1,5 +1,6 @@
 """The latent of a user's own picture: what a decoder makes that is nearest to it."""
 
+from collections.abc import Callable
 from typing import Any
 
 import jax
@@ -28,33 +29,39 @@ def project(run: Any, images: np.ndarray, *, effort: int, seed: int) -> tuple[np
     appendix D; Abdal et al. 2019, arXiv:1904.03189); of others the latent, from what an encoder says or else from the
     nearest of some draws. ``effort``: steps of Adam. The distance is that of pixels and of what random filters see.
     """
-    parts = [images[at : at + CHUNK] for at in range(0, len(images), CHUNK)]
-    found = [_project(run, jnp.asarray(part), effort=effort, seed=seed) for part in parts]
-    pictures, distances = zip(*found, strict=True)
-    return np.concatenate(pictures), np.concatenate(distances)
-
-
-def _project(run: Any, images: Array, *, effort: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
-    model, params, extra = run.model, run.params, run.extra
     filters = LOOK.init(jax.random.key(SEED), images.shape[-1])
-    truth = LOOK(filters, images)
-    schedule = optax.warmup_cosine_decay_schedule(0.0, RATE, int(WARM * effort), effort)
-    rule = optax.adam(schedule)
+    search, begin = seeker(run, filters, effort), beginner(run, filters, seed)
+    size, found = min(CHUNK, len(images)), []
+    for at in range(0, len(images), size):
+        part = jnp.asarray(np.resize(images[at : at + size], (size, *images.shape[1:])))  # of one shape, one program
+        found.append(jax.device_get(search(run.params, begin(part), part)))
+    pictures, distances = (np.concatenate(parts)[: len(images)] for parts in zip(*found, strict=True))
+    return pictures, distances
 
-    def decode(params: Any, latent: Array) -> Array:
-        return wide(model.paint(params, latent) if has_styles(model) else model.render(params, extra, latent))
 
-    def apart(params: Any, latent: Array) -> Array:
-        made = decode(params, latent)
-        seen = LOOK(filters, made)
-        unlike = [jnp.mean(jnp.abs(seen[name] - truth[name]), axis=(1, 2, 3)) for name in LOOK.names]
-        return jnp.mean(jnp.square(made - images), axis=(1, 2, 3)) + sum(unlike) / len(unlike)
+def decode(run: Any, params: Any, latent: Array) -> Array:
+    model = run.model
+    return wide(model.paint(params, latent) if has_styles(model) else model.render(params, run.extra, latent))
+
+
+def apart(filters: Any, made: Array, images: Array, truth: dict[str, Array]) -> Array:
+    """How far pictures [n, H, W, C] are from images, of which the filters see ``truth``: [n]."""
+    seen = LOOK(filters, made)
+    unlike = [jnp.mean(jnp.abs(seen[name] - truth[name]), axis=(1, 2, 3)) for name in LOOK.names]
+    return jnp.mean(jnp.square(made - images), axis=(1, 2, 3)) + sum(unlike) / len(unlike)
+
+
+def seeker(run: Any, filters: Any, effort: int) -> Callable[[Any, Array, Array], tuple[Array, Array]]:
+    """(params, where to begin [n, ...], images [n, H, W, C]) -> what is found, and how far it is from them."""
+    rule = optax.adam(optax.warmup_cosine_decay_schedule(0.0, RATE, int(WARM * effort), effort))
 
     @jit
-    def search(params: Any, latent: Array) -> tuple[Array, Array]:
+    def search(params: Any, latent: Array, images: Array) -> tuple[Array, Array]:
+        truth = LOOK(filters, images)
+
         def loss(latent: Array) -> Array:
-            prior = 0.0 if has_styles(model) else PRIOR * jnp.mean(jnp.square(latent), axis=-1)
-            return jnp.sum(apart(params, latent) + prior)
+            prior = 0.0 if has_styles(run.model) else PRIOR * jnp.mean(jnp.square(latent), axis=-1)
+            return jnp.sum(apart(filters, decode(run, params, latent), images, truth) + prior)
 
         def step(carry: Any, _: None) -> tuple[Any, None]:
             latent, state = carry
@@ -62,23 +69,27 @@ def _project(run: Any, images: Array, *, effort: int, seed: int) -> tuple[np.nda
             return (optax.apply_updates(latent, updates), state), None
 
         (latent, _), _ = jax.lax.scan(step, (latent, rule.init(latent)), length=effort)
-        return decode(params, latent), apart(params, latent)
+        made = decode(run, params, latent)
+        return made, apart(filters, made, images, truth)
 
-    begun = beginning(run, images, apart, seed)
-    made, distance = search(params, begun)
-    return np.asarray(made), np.asarray(distance)
+    return search
 
 
-def beginning(run: Any, images: Array, apart: Any, seed: int) -> Array:
-    """Where the search begins: [n, ...]."""
-    model, params, extra = run.model, run.params, run.extra
-    key = jax.random.key(seed)
+def beginner(run: Any, filters: Any, seed: int) -> Callable[[Array], Array]:
+    """Images [n, H, W, C] -> where their search begins [n, ...]."""
+    model, extra, key = run.model, run.extra, jax.random.key(seed)
     if has_styles(model):
-        zero = model.styles(params, extra, model.latents(key, 1), truncation=0.0)
-        return jnp.repeat(zero, len(images), axis=0)
+        zero = model.styles(run.params, extra, model.latents(key, 1), truncation=0.0)
+        return lambda images: jnp.repeat(zero, len(images), axis=0)
     if hasattr(model, "encode"):
-        return jit(lambda params, x: model.encode(params, extra, x))(params, images)
+        encode = jit(lambda params, x: model.encode(params, extra, x))
+        return lambda images: encode(run.params, images)
     draws = model.latents(key, DRAWS)
-    distance = jit(lambda params, draw: apart(params, jnp.broadcast_to(draw, (len(images), *draw.shape))))
-    every = np.stack([np.asarray(distance(params, draw)) for draw in draws])
-    return draws[every.argmin(0)]
+
+    @jit
+    def distances(params: Any, draws: Array, images: Array) -> Array:
+        shown = lambda draw: jnp.broadcast_to(decode(run, params, draw[None]), images.shape)
+        truth = LOOK(filters, images)
+        return jax.lax.map(lambda draw: apart(filters, shown(draw), images, truth), draws)
+
+    return lambda images: draws[jnp.argmin(distances(run.params, draws, images), axis=0)]

@@ -197,12 +197,14 @@ def test_pitch_classes_are_spread_along_the_circle_of_fifths():
         assert (np.diff(places) >= 0).all() and places[-1] == (11 * count) // 12
 
 
-def test_what_a_decoder_made_is_found_again(linear, styled):
-    z = jnp.array([[1.0, -0.5, 0.0], [-0.7, 1.2, 0.0]])
+def test_what_a_decoder_made_is_found_again(linear, styled, monkeypatch):
+    """Three pictures, two at a time, of which the last has nobody beside it."""
+    monkeypatch.setattr("sample.projection.CHUNK", 2)
+    z = jnp.array([[1.0, -0.5, 0.0], [-0.7, 1.2, 0.0], [0.3, 0.9, 0.0]])
     truth = np.asarray(linear.model.render({}, {}, z))
     made, distances = project(linear, truth, effort=200, seed=0)
     np.testing.assert_allclose(made, truth, atol=0.02)
-    assert np.all(distances < 0.01)
+    assert distances.shape == (3,) and np.all(distances < 0.01)
     model, params, extra = styled.model, styled.params, styled.extra
     truth = np.asarray(model.render(params, extra, model.latents(jax.random.key(3), 1)))
     begun = project(styled, truth, effort=1, seed=0)[1]
