@@ -3,7 +3,7 @@
 
 Protocol: characters, the last 10 % held out; loss over the WHOLE held-out part in non-overlapping windows of the
 model's context, every position counted, in nats a character. Of the large one, as nanoGPT does, what is best on the
-held-out part is kept: it learns its text by heart. On the full budget it computes in bfloat16, as nanoGPT does on a GPU.
+held-out part is kept: it learns its text by heart. On the full budget it computes in bfloat16, as nanoGPT does.
 """
 
 import time
