@@ -31,6 +31,7 @@ def runs(tmp_path_factory):
             == 0
         )
     write_png(images[0], folder / "a.png")
+    write_png(images[0][:1, :1], folder / "dot.png")
     return folder
 
 
@@ -82,6 +83,7 @@ def test_pictures_and_films_become_what_words_say(runs, tmp_path, capsys):
         (["--translate", "{0}/a.png"], "goes by words: add --caption TEXT"),
         (["--translate", "{0}/a.png", "--caption", "a star", "a moon"], "there should be one"),
         (["--translate", "{0}/a.png", "--caption", "a star", "--candidates", "3"], "is for new pictures"),
+        (["--translate", "{0}/dot.png", "--caption", "a star", "--keep-size", "--out", "{0}/"], "the towers see 8 x 8"),
     ],
 )
 def test_faults_are_one_line(runs, tmp_path, capsys, words, reason):

@@ -11,6 +11,7 @@ from typing import Any, Protocol
 import jax
 import jax.numpy as jnp
 
+from zoo.errors import UserError
 from zoo.model import Array, Extra, Params
 
 STEPS, VIEWS = 120, 8
@@ -38,13 +39,16 @@ def climbed(
     model: Steered, params: Params, extra: Extra, source: Array, z: Array, caption: Array, key: Array, strength: Array
 ) -> Array:
     """Pictures [n, H, W, C] and what encodes them, z -> pictures that fit captions int32 [n, L], by gradient ascent in
-    z. ``strength`` from 0 to 1: how little the source counts beside the words."""
-    silence = jnp.zeros((1, *source.shape[1:]))[:, : model.image_size, : model.image_size]
+    z. ``strength`` from 0 to 1: how little the source counts beside the words. UserError where they are smaller than
+    what the towers see."""
+    if min(source.shape[1:3]) < (side := model.image_size):
+        raise UserError(f"a picture of {source.shape[2]} x {source.shape[1]} pixels: the towers see {side} x {side}")
+    silence = jnp.zeros((1, *source.shape[1:]))[:, :side, :side]
     goal = model.embed(params, caption, silence)[0]
 
     def score(z: Array, key: Array) -> Array:
         made = model.restyled(params, extra, z)
-        seen = model.embed(params, caption[:1], views(made, model.image_size, key))[1]
+        seen = model.embed(params, caption[:1], views(made, side, key))[1]
         near = jnp.einsum("vnd,nd->n", seen.reshape(VIEWS, len(source), -1), goal) / VIEWS
         change = jnp.mean(jnp.square(made - source), axis=(1, 2, 3))
         return jnp.sum(near - KEEP * (1 - strength) * change)
