@@ -91,17 +91,21 @@ def recordings(spec: Spec) -> tuple[list[str], list[Recording], list[str]]:
     names, recordings, skipped = [], [], [*skipped]
     for name in track(files, f"reading {folder}", len(files)):
         try:
-            sound, rate = read_wav(folder / name)
-            if not len(sound):
-                raise CodecError(name, "holds no sound")
-            if rate not in RATES:
-                raise CodecError(name, f"{rate} samples a second cannot be read")
+            recordings.append(recording(folder / name))
+            names.append(name)
         except CodecError as error:
             skipped.append(f"{name}: {error.cause}")
-            continue
-        names.append(name)
-        recordings.append((sound.mean(axis=1, dtype=np.float32), rate))
     return names, recordings, skipped
+
+
+def recording(file: Path) -> Recording:
+    """A WAV file, its channels mixed. CodecError where it cannot be read, or holds no sound."""
+    sound, rate = read_wav(file)
+    if not len(sound):
+        raise CodecError(file, "holds no sound")
+    if rate not in RATES:
+        raise CodecError(file, f"{rate} samples a second cannot be read")
+    return sound.mean(axis=1, dtype=np.float32), rate
 
 
 def _found(spec: Spec) -> tuple[Path, tuple[list[str], list[str]]]:

@@ -1,4 +1,5 @@
-"""pair: a picture, and one or several others whose look it is to have. picture: one alone."""
+"""pair: a picture, and one or several others whose look it is to have; or a sound and another one. picture: one
+alone."""
 
 from pathlib import Path
 from typing import Any
@@ -6,6 +7,8 @@ from typing import Any
 import numpy as np
 
 from train.data import pixels
+from train.data.audio import SUFFIXES
+from train.data.sound_pair import open_sounds
 from train.data.source import Source
 from train.data.spec import Spec
 from zoo.codecs.errors import CodecError
@@ -25,8 +28,18 @@ def open_pair(spec: Spec, split: str, *, image_size: int | None, length: int | N
     longer sides (256, and as ``size``). ``weights``: of the styles, equal if not said. ``regions``: a map of labels as
     large as CONTENT, 0 for the first style and so on. Without files both are drawn, others with another ``seed``. All
     splits are the same.
+
+    pair:CONTENT.wav,STYLE.wav?rate=N&seconds=N&seed=N, of sounds
+
+    One example: ``wave``, the sound CONTENT; ``style``, the other one, or the same again; each as far as ``seconds``
+    (10) go, as loud as the other, mono, at ``rate`` samples a second (the content's, at most 22050). Without files,
+    pair?of=sounds: drumming, and strings that are plucked, 4 seconds of each.
     """
-    spec.allow("size", "style_size", "weights", "regions", "seed")
+    names = [Path(part.strip()) for part in spec.path.split(",")]
+    sounds = any(name.suffix.lower() in SUFFIXES for name in names)
+    if spec.choice("of", ("pictures", "sounds"), "sounds" if sounds else "pictures") == "sounds":
+        return open_sounds(spec)
+    spec.allow("of", "size", "style_size", "weights", "regions", "seed")
     size = image_size or spec.integer("size", SIZE, least=LEAST) or SIZE
     style_size = spec.integer("style_size", size, least=LEAST) or size
     if spec.path:
