@@ -109,6 +109,9 @@ PIECES: Mapping[str, Piece] = {
         "--data looks?size=64 --model.image-size 64 --model.width 16 --steps 3000 --optim.learning-rate 1e-3"
     ),
     "texture": Piece(train="--data pair?size=192&seed=3 --batch-size 1 --model.size 192 --steps 500", sample="-n 1"),
+    "audio-style": Piece(
+        train="--data pair?of=sounds&rate=8000 --batch-size 1 --model.filters 512 --steps 500", sample="-n 1"
+    ),
     "gan2d": Piece(train="--data ring --steps 20000", sample="-n 2500"),
     "voxgan": Piece(train="--data solids?size=16 --model.width 16 --steps 3000 --ema 0.995", sample="-n 8"),
     "mocogan": Piece(

@@ -9,7 +9,10 @@ import numpy as np
 
 from sample.latent import render_all, slerp
 from sample.options import Options, Target, wanted
+from train.preview import draw as sampled
 from zoo.codecs.media import with_suffix, write_arrays, write_waves
+from zoo.errors import UserError
+from zoo.model import LatentModel
 
 COUNT = 8
 KINDS = (".wav", ".png", ".npz")
@@ -27,8 +30,12 @@ def write_sounds(run: Any, options: Options, place: Target, meta: dict[str, Any]
 
 def draw(run: Any, options: Options) -> np.ndarray:
     """Waves [n, T, 1] in [-1, 1]; with --interpolate K, each is of K sounds, from one to another one."""
-    model, count, steps = run.model, options.n or (1 if options.interpolate else COUNT), options.interpolate
-    key = jax.random.key(options.seed)
+    model, steps, key = run.model, options.interpolate, jax.random.key(options.seed)
+    count = options.n or (1 if steps else getattr(model, "works", COUNT))
+    if not isinstance(model, LatentModel):
+        if steps:
+            raise UserError(f"{run.config.name} has no latent space to walk through")
+        return np.asarray(sampled(model, run.params, run.extra, key, count))
     if steps is None:
         return render_all(model, run.params, run.extra, model.latents(key, count))
     ends = model.latents(key, 2 * count).reshape(count, 2, 1, -1)

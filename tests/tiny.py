@@ -72,6 +72,7 @@ TINY: dict[str, dict[str, Any]] = {
         "damage": 1,
     },
     "texture": {"size": 16, "style_height": 20, "style_width": 16, "filters": 3, "octaves": 2, "levels": 3},
+    "audio-style": {"length": 200, "style_length": 180, "window": 32, "filters": 6, "taps": 3, "rounds": 3},
     "gan2d": {"width": 8, "layers": 2, "critic_width": 8},
     "voxgan": {"image_size": 8, "channels": 1, "width": 4, "latent_size": 8},
     "mocogan": {"image_size": 16, "channels": 1, "length": 8, "content_size": 4, "motion_size": 3, "width": 3},

@@ -120,6 +120,7 @@ RECIPES: Mapping[str, Recipe] = MappingProxyType(
             steps=80_000, batch_size=8, optim=Optim(rule="adam", learning_rate=1e-4, schedule="linear", final=0.2)
         ),
         "texture": Recipe(steps=400, batch_size=1, optim=_PICTURE),
+        "audio-style": Recipe(steps=300, batch_size=1, optim=Optim(rule="lbfgs")),
         "painter": Recipe(
             steps=500,
             batch_size=1,

@@ -121,6 +121,13 @@ CATALOG: Mapping[str, Entry] = MappingProxyType(
             "algorithmic", "zoo.algorithmic.growth", "NCA", "Mordvintsev et al. 2020", "picture?size=40&channels=4"
         ),
         "texture": Entry("style", "zoo.style.texture", "Texture", "Gatys et al. 2015", "pair"),
+        "audio-style": Entry(
+            "style",
+            "zoo.style.sound",
+            "AudioStyle",
+            "Ulyanov & Lebedev 2016; Ustyuzhaninov et al. 2016",
+            "pair?of=sounds",
+        ),
         "animegan": Entry(
             "gan", "zoo.gan.animegan", "AnimeGAN", "Chen et al. 2020", "seasons?size=64", {"image_size": 64}
         ),

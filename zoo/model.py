@@ -9,7 +9,8 @@ A batch is a dict of arrays with fixed keys: ``image`` float32 [B, H, W, C] in [
 ``roll`` float32 [B, T, 88], ``strokes`` float32 [B, T, 5] and ``groove`` float32 [B, T, 27] likewise; ``tracks``
 float32 [B, bars, steps, pitches, tracks] of 0 and 1; ``voxel`` float32 [B, D, H, W, C] in [-1, 1] (D upwards, H to the
 back, W to the right; the last channel says what is occupied), ``video`` float32 [B, T, H, W, C], ``wave`` float32
-[B, T, 1] and ``spectrum`` float32 [B, T, M] (frames of M bands), all three in [-1, 1].
+[B, T, 1] (and ``style`` [B, T', 1] of what it is to sound like) and ``spectrum`` float32 [B, T, M] (frames of M bands),
+all three in [-1, 1].
 
 ``params`` is a dict with one tree a player; ``extra`` is everything that changes but is not learnt by gradient (batch
 statistics, codebook averages, pools). A loss returns the new ``extra``, so that every mutation is visible.
