@@ -8,11 +8,10 @@ import jax.numpy as jnp
 import numpy as np
 
 from sample.options import Options, Target, wanted
-from sample.pictures import write_each
 from train.flags import jit
 from zoo.codecs.captions import Captions
 from zoo.codecs.errors import CodecError
-from zoo.codecs.media import with_suffix, write_grid
+from zoo.codecs.media import with_suffix, write_each, write_grid
 from zoo.errors import UserError
 
 EACH = 8  # pictures of a caption

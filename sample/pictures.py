@@ -1,6 +1,6 @@
 """Grids, single pictures, films and reconstructions of a run."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from functools import partial
 from inspect import signature
 from pathlib import Path
@@ -15,8 +15,8 @@ from sample.genes import has_styles
 from sample.latent import CHUNK, along, film, lerp, paint_all, reconstruct, render_all, style_film, styles_of
 from sample.options import FILMS, SECONDS_EACH, THROUGH, Options, Target, flag, wanted
 from train.flags import jit
-from zoo.codecs.images import ImageCodec, grid, read_image, write_png
-from zoo.codecs.media import with_suffix, write_grid
+from zoo.codecs.images import ImageCodec, grid, read_image
+from zoo.codecs.media import with_suffix, write_each, write_grid
 from zoo.errors import UserError
 from zoo.model import LatentModel
 
@@ -87,18 +87,6 @@ def controls(run: Any, options: Options) -> tuple[dict[str, Any], dict[str, Any]
     if options.label is not None and not 0 <= options.label < model.classes:
         raise UserError(f"--label {options.label}: {run.config.name} knows classes 0 to {model.classes - 1}")
     return found
-
-
-def write_each(
-    codec: ImageCodec, images: np.ndarray, stem: Path, meta: dict[str, Any], own: Sequence[dict[str, Any]] | None = None
-) -> list[Path]:
-    """A file each, numbered, so that they sort. ``own``: what is told of each (its number)."""
-    digits = len(str(len(images) - 1))
-    files = []
-    for number, pixels in enumerate(codec.decode(images)):
-        files.append(with_suffix(stem, f"_{number:0{digits}d}.png"))
-        write_png(pixels, files[-1], meta={**meta, **({"sample": number} if own is None else own[number])})
-    return files
 
 
 def write_film(run: Any, options: Options, place: Target, meta: dict[str, Any]) -> list[Path]:

@@ -69,6 +69,21 @@ def write_grid(codec: Any, images: Any, path: Path, *, meta: dict[str, Any], col
     return path
 
 
+def write_each(
+    codec: Any, images: np.ndarray, stem: Path, meta: dict[str, Any], own: Sequence[dict[str, Any]] | None = None
+) -> list[Path]:
+    """Writes images float [n, H, W, C] in [-1, 1], a PNG each, numbered, so that they sort. ``own``: what is told of each
+    (its number)."""
+    from zoo.codecs.images import write_png
+
+    digits = len(str(len(images) - 1))
+    files = []
+    for number, pixels in enumerate(codec.decode(images)):
+        files.append(with_suffix(stem, f"_{number:0{digits}d}.png"))
+        write_png(pixels, files[-1], meta={**meta, **({"sample": number} if own is None else own[number])})
+    return files
+
+
 def write_drawings(
     drawings: Sequence[Any],
     stem: Path,
