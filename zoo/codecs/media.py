@@ -72,8 +72,8 @@ def write_grid(codec: Any, images: Any, path: Path, *, meta: dict[str, Any], col
 def write_each(
     codec: Any, images: np.ndarray, stem: Path, meta: dict[str, Any], own: Sequence[dict[str, Any]] | None = None
 ) -> list[Path]:
-    """Writes images float [n, H, W, C] in [-1, 1], a PNG each, numbered, so that they sort. ``own``: what is told of each
-    (its number)."""
+    """Writes images float [n, H, W, C] in [-1, 1], a PNG each, numbered, so that they sort. ``own``: what is told of
+    each (its number)."""
     from zoo.codecs.images import write_png
 
     digits = len(str(len(images) - 1))
