@@ -8,8 +8,8 @@ from zoo.errors import UserError
 
 EPILOG = """specs: art, sprites, sketch, seasons, looks, regions, solids, plucks, beats, bounce, chimes, ring, grid,
 bach, docs, doodles, images:DIR, picture:FILE, pair:CONTENT,STYLE, pairs:A,B, idx:DIR, npz:FILE, midi:DIR, rolls:FILE,
-text:FILE, texts:DIR, strokes:FILE, voxels:DIR, audio:DIR, spoken:DIR?pictures=DIR, video:DIR, tfds:NAME; options as a
-query, such as 'images:photos?size=64&channels=1' or 'bach?steps=2'"""
+styles:A,B, text:FILE, texts:DIR, strokes:FILE, voxels:DIR, audio:DIR, spoken:DIR?pictures=DIR, video:DIR, tfds:NAME;
+options as a query, such as 'images:photos?size=64&channels=1' or 'bach?steps=2'"""
 SHOWN = 10
 
 

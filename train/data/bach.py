@@ -22,9 +22,13 @@ from train.data.progress import track
 from train.data.sequences import sequence_source
 from train.data.source import Source
 from train.data.spec import Spec
+from train.data.splits import select
+from train.data.styles import styled_source
 from zoo.codecs.errors import CodecError, write_bytes
 from zoo.codecs.notes import Notes
+from zoo.codecs.rolls import PianoRoll
 from zoo.errors import UserError
+from zoo.music.textures import broken
 
 FORM = 1  # of the cache: a file of another form is another file
 PARTS = ("Soprano", "Alto", "Tenor", "Bass")
@@ -49,17 +53,20 @@ class Chorale(NamedTuple):
 
 
 def open_bach(spec: Spec, split: str, *, image_size: int | None, length: int | None) -> Source:
-    """bach?steps=N&transpose=N&limit=N&codec=voices|roll|tracks|performance|chords, chorales for four voices.
+    """bach?steps=N&transpose=N&limit=N&codec=voices|roll|tracks|performance|chords&textures=1, chorales in four voices.
 
     ``steps``: a quarter note, default 4 (2 of chords). ``transpose``: see ``sequence_source``; default 5 semitones
     either way as far as the voices' ranges go, 0 for rolls and chords. ``limit``: the first N chorales only. ``words``
-    and ``rhythm``: of chords, see ``open_midi``. Repeats are not played twice; fermatas, texts and keys are left out,
-    and so are exact duplicates.
+    and ``rhythm``: of chords, see ``open_midi``. ``textures``: of rolls, every second chorale as broken chords, the
+    styles being "chorale" and "arpeggio", so that none is in both. Repeats are not played twice; fermatas, texts and
+    keys are left out, and so are exact duplicates.
     """
-    spec.allow("steps", "transpose", "limit", "codec", *WORDS)
+    spec.allow("steps", "transpose", "limit", "codec", "textures", *WORDS)
     codec = music_codec(spec, "voices")
     chorales = load()[: spec.integer("limit", least=2)]
     names = {"train": [chorale.name for chorale in chorales]}
+    if spec.choice("textures", ("0", "1"), "0") == "1":
+        return _textures(spec, codec, chorales, split, length)
     codec, programs = arranged(codec)
     read = reader(codec)
     codec, own = with_words(spec, codec, {"train": [read(chorale.notes(programs)) for chorale in chorales]}, names)
@@ -73,6 +80,16 @@ def open_bach(spec: Spec, split: str, *, image_size: int | None, length: int | N
         names=names,
         transpose=spec.integer("transpose", shifts, least=0) or 0,
     )
+
+
+def _textures(spec: Spec, codec: Any, chorales: list[Chorale], split: str, length: int | None) -> Source:
+    if not isinstance(codec, PianoRoll):
+        raise UserError(f"{spec.text}: textures are of rolls; add codec=roll")
+    _, index = select({"train": [chorale.name for chorale in chorales]}, split, spec=spec.text)
+    rolls = [codec.encode(chorales[i].notes()) for i in index]
+    styles = {"chorale": rolls[::2], "arpeggio": [broken(roll) for roll in rolls[1::2]]}
+    transpose = spec.integer("transpose", 0, least=0) or 0
+    return styled_source(spec, codec, styles, split=split, length=length, transpose=transpose)
 
 
 def arranged(codec: Any) -> tuple[Any, np.ndarray | None]:

@@ -37,18 +37,7 @@ def open_midi(spec: Spec, split: str, *, image_size: int | None, length: int | N
     """
     spec.allow("codec", "steps", "drums", "transpose", *WORDS)
     codec = music_codec(spec, "performance")
-    folder = spec.folder()
-    files, lost = find(folder, SUFFIXES)
-    results = _read_all(folder, codec, tuple((name, *_state(folder / name)) for name in files))
-    names = [name for name, result in zip(files, results, strict=True) if not isinstance(result, str)]
-    pieces = [result for result in results if not isinstance(result, str)]
-    broken = [f"{name}: {result}" for name, result in zip(files, results, strict=True) if isinstance(result, str)]
-    skipped = [*lost, *broken]
-    if not pieces:
-        raise UserError(f"{spec.text}: no MIDI file with music" + (f"; first: {skipped[0]}" if skipped else ""))
-    own = by_folder(names)
-    parts = {part: [pieces[i] for i in rows] for part, rows in own.items()}
-    called = {part: [names[i] for i in rows] for part, rows in own.items()}
+    parts, called, skipped = read_folder(spec, spec.folder(), codec)
     codec, parts = with_words(spec, codec, parts, called)
     return sequence_source(
         spec,
@@ -60,6 +49,25 @@ def open_midi(spec: Spec, split: str, *, image_size: int | None, length: int | N
         transpose=spec.integer("transpose", 0, least=0) or 0,
         skipped=skipped,
     )
+
+
+def read_folder(
+    spec: Spec, folder: Path, codec: Any
+) -> tuple[dict[str, list[np.ndarray]], dict[str, list[str]], list[str]]:
+    """(pieces and their names in each split that the MIDI files under ``folder`` have, "FILE: why" of what is none).
+    UserError where there is no music."""
+    files, lost = find(folder, SUFFIXES)
+    results = _read_all(folder, codec, tuple((name, *_state(folder / name)) for name in files))
+    names = [name for name, result in zip(files, results, strict=True) if not isinstance(result, str)]
+    pieces = [result for result in results if not isinstance(result, str)]
+    broken = [f"{name}: {result}" for name, result in zip(files, results, strict=True) if isinstance(result, str)]
+    skipped = [*lost, *broken]
+    if not pieces:
+        where = "" if folder == Path(spec.path).expanduser() else f" in {folder}"
+        raise UserError(f"{spec.text}: no MIDI file with music{where}" + (f"; first: {skipped[0]}" if skipped else ""))
+    own = by_folder(names)
+    parts = {part: [pieces[i] for i in rows] for part, rows in own.items()}
+    return parts, {part: [names[i] for i in rows] for part, rows in own.items()}, skipped
 
 
 def open_rolls(spec: Spec, split: str, *, image_size: int | None, length: int | None) -> Source:
@@ -76,13 +84,7 @@ def open_rolls(spec: Spec, split: str, *, image_size: int | None, length: int | 
     window = spec.integer("window", least=2)
     if window and length:
         raise UserError(f"{spec.text}: the model's own windows have {length} frames; leave window out")
-    path = spec.file()
-    if path.suffix.lower() == ".mat":
-        own = _matlab(spec, path)
-    else:
-        own = sequences_of(spec, read_npz(spec, path), "roll")
-    if not own:
-        raise UserError(f"{spec.text}: no rolls; a .mat holds {', '.join(MATLAB_KEYS.values())}, an npz 'roll'")
+    own = read_rolls(spec, spec.file())
     return sequence_source(
         spec,
         PianoRoll(steps_per_quarter=spec.integer("steps", 1) or 1),
@@ -92,6 +94,15 @@ def open_rolls(spec: Spec, split: str, *, image_size: int | None, length: int | 
         align=window // 2 if window else 1,
         transpose=spec.integer("transpose", 0, least=0) or 0,
     )
+
+
+def read_rolls(spec: Spec, path: Path) -> Mapping[str, Sequence[np.ndarray]]:
+    """The rolls [T, 88] of a file in each of its splits. UserError where there are none."""
+    own = _matlab(spec, path) if path.suffix.lower() == ".mat" else sequences_of(spec, read_npz(spec, path), "roll")
+    if not own:
+        where = "" if path == Path(spec.path).expanduser() else f" in {path}"
+        raise UserError(f"{spec.text}: no rolls{where}; a .mat holds {', '.join(MATLAB_KEYS.values())}, an npz 'roll'")
+    return own
 
 
 def music_codec(spec: Spec, default: str) -> Any:

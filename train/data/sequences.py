@@ -103,8 +103,8 @@ def _rolls(
         "roll",
         cut=cut,
         split=split,
-        shifts=_roll_rooms(pieces, transpose) if transpose else None,
-        transpose=_move_keys if transpose else None,
+        shifts=roll_rooms(pieces, transpose) if transpose else None,
+        transpose=move_keys if transpose else None,
         dtype=np.float32,
     )
     return Source(
@@ -186,14 +186,14 @@ def _token_rooms(codec: Any, pieces: Pieces, most: int) -> np.ndarray:
     return np.clip(rooms, -most, most)
 
 
-def _roll_rooms(pieces: Pieces, most: int) -> np.ndarray:
+def roll_rooms(pieces: Pieces, most: int) -> np.ndarray:
     """int [P, 2]: how far down and up each piece may go without leaving the 88 keys."""
     used = [np.flatnonzero(piece.any(axis=0)) for piece in pieces]
     rooms = [(-int(keys[0]), KEYS - 1 - int(keys[-1])) if len(keys) else (0, 0) for keys in used]
     return np.clip(np.array(rooms), -most, most)
 
 
-def _move_keys(roll: Any, shift: Any) -> Any:
+def move_keys(roll: Any, shift: Any) -> Any:
     import jax.numpy as jnp
 
     return jnp.roll(roll, shift, axis=1)

@@ -44,6 +44,7 @@ OPENERS = {
     "npz": "train.data.npz",
     "midi": "train.data.music",
     "rolls": "train.data.music",
+    "styles": "train.data.styles",
     "text": "train.data.texts",
     "texts": "train.data.texts",
     "strokes": "train.data.strokes",

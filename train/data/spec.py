@@ -33,6 +33,7 @@ FORMS = {
     "npz": "npz:FILE",
     "midi": "midi:DIR",
     "rolls": "rolls:FILE",
+    "styles": "styles:A,B",
     "text": "text:FILE",
     "texts": "texts:DIR",
     "strokes": "strokes:FILE",
