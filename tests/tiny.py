@@ -160,6 +160,7 @@ TINY: dict[str, dict[str, Any]] = {
         "tower_width": 8,
         "embedding": 8,
     },
+    "midi-style": {"length": 12, "cell": 3, "latent_size": 4, "encoder_width": 8, "width": 16, "critic_width": 8},
     "coconet": {"context": 32, "lowest": 0, "pitches": 9, "layers": 2, "width": 8, "steps": 3},
     "lstm": {"vocabulary": 11, "context": 16, "width": 16, "layers": 2},
     "gru": {"vocabulary": 11, "context": 16, "width": 16, "layers": 2},

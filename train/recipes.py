@@ -192,6 +192,7 @@ RECIPES: Mapping[str, Recipe] = MappingProxyType(
             steps=20_000, batch_size=64, optim=_SMALL_GPT, players={"autoencoder": PlayerOptim(weight_decay=0.0)}
         ),
         "seq2seq": Recipe(steps=10_000, batch_size=32, optim=_SMALL_GPT),
+        "midi-style": Recipe(steps=10_000, batch_size=32, optim=_RNN),
         "coconet": Recipe(steps=10_000, batch_size=16, optim=_COCONET),
         **dict.fromkeys(("lstm", "gru", "rnn"), Recipe(steps=5_000, batch_size=32, optim=_RNN)),
         "performance-rnn": Recipe(steps=20_000, batch_size=64, optim=_PERFORMANCE),

@@ -187,6 +187,13 @@ CATALOG: Mapping[str, Entry] = MappingProxyType(
             "Yu et al. 2022; van den Oord et al. 2017; Radford et al. 2021",
             "figures",
         ),
+        "midi-style": Entry(
+            "music",
+            "zoo.music.style",
+            "MidiStyle",
+            "Brunner et al. 2018; Mor et al. 2018",
+            "bach?codec=roll&textures=1",
+        ),
         "coconet": Entry("music", "zoo.music.coconet", "Coconet", "Huang et al. 2017", "bach"),
         "lstm": _rnn("lstm", "Hochreiter & Schmidhuber 1997"),
         "gru": _rnn("gru", "Cho et al. 2014"),
