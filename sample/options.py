@@ -68,8 +68,9 @@ class Options:
     """Films: frames a second (of videos, if not said, those of the data; of films that are translated, theirs)."""
     vary: Literal["motion", "content"] | None = None
     """Videos: one content with many motions, or one motion of many contents."""
-    label: int | None = None
-    """Pictures: which class, of models that know classes (default: random ones)."""
+    label: int | str | None = None
+    """Pictures: which class, of models that know classes, by number or by name (default: random ones). With
+    --translate of music: the style that it is to have."""
     truncation: float | None = None
     """Pictures: below 1 nearer to the mean style, more typical and less various (StyleGAN2)."""
     space: Literal["z", "w"] = "z"
@@ -102,7 +103,8 @@ class Options:
     """Models that draw row by row: a picture whose upper half is kept."""
     translate: str | None = None
     """Translators: a picture, or a folder of them, to be translated; a file each, or one sheet with --out FILE.png. Or
-    a film, .gif or .mp4, of which a film is made (its first --frames of them)."""
+    a film, .gif or .mp4, of which a film is made (its first --frames of them). Of music: a MIDI file, or a folder of
+    them, in the style that --label names (midi-style)."""
     steady: float = 0.0
     """Films that are translated: below 1, how much of a frame is what the one before showed, carried along with what
     moves (0.8 flickers little)."""
@@ -186,7 +188,7 @@ class Options:
 
 
 LOOKS = ("shares", "regions", "strength", "keep_colours")  # what else is said of looks
-TRANSLATION = ("translate", "back", "keep_size", "steady", "looks", *LOOKS)
+TRANSLATION = ("back", "keep_size", "steady", "looks", *LOOKS)
 SPACE = ("space", "mix", "cross", "genes", "by", "breed", "ratio", "mutation", "project", "effort")
 SHEETS = ("mix", "genes", "breed", "project", "reconstruct", "complete", "translate", "interpolate", "held_out")
 DRAWS = ("temperature", "top_k", "top_p", "min_p", "typical")
@@ -195,7 +197,8 @@ WORDS = ("caption", "candidates")
 
 # What options are for, in words; the media that have it; the options.
 SUITS: tuple[tuple[str, tuple[str, ...], tuple[str, ...]], ...] = (
-    ("pictures", ("image",), ("label", "truncation", "complete", "music", "held_out", *WORDS, *TRANSLATION, *SPACE)),
+    ("pictures and music", ("image", "music"), ("label", "translate")),
+    ("pictures", ("image",), ("truncation", "complete", "music", "held_out", *WORDS, *TRANSLATION, *SPACE)),
     ("films", ("image", "voxels", "video"), ("frames", "fps")),
     ("videos", ("video",), ("vary",)),
     ("pictures and drawings", ("image", "drawing"), ("images", "reconstruct")),
@@ -219,6 +222,11 @@ EXCLUDES: tuple[tuple[str, tuple[str, ...], str], ...] = (
     ("greedy", DRAWS, "draws nothing"),
     ("beam", (*DRAWS, "greedy"), "draws nothing"),
     ("translate", ("images",), "writes translations"),
+    (
+        "translate",
+        ("primer", "prompt", "harmonise", "infill", "play", "beam", "length", "key", "density", "pitches"),
+        "takes its files and nothing else",
+    ),
     ("music", ("n", "images", *(name for name in SHEETS if name != "interpolate")), "makes one film"),
     ("held_out", ("images",), "writes one sheet"),
     ("caption", ("label", *(name for name in SHEETS if name != "translate")), "makes pictures of its words"),

@@ -10,6 +10,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from sample.classes import label_of
 from sample.complete import completed
 from sample.genes import has_styles
 from sample.latent import CHUNK, along, film, lerp, paint_all, reconstruct, render_all, style_film, styles_of
@@ -82,10 +83,8 @@ def controls(run: Any, options: Options) -> tuple[dict[str, Any], dict[str, Any]
         if value is None:
             continue
         if not hasattr(model, method) or name not in signature(getattr(model, method)).parameters:
-            raise UserError(f"{flag(name)} {value:g}: {run.config.name} knows no {name}")
-        kept[name] = value
-    if options.label is not None and not 0 <= options.label < model.classes:
-        raise UserError(f"--label {options.label}: {run.config.name} knows classes 0 to {model.classes - 1}")
+            raise UserError(f"{flag(name)} {value}: {run.config.name} knows no {name}")
+        kept[name] = label_of(run, options) if name == "label" else value
     return found
 
 

@@ -13,6 +13,7 @@ from sample.between import interpolated
 from sample.by_heart import by_heart
 from sample.grooves import played
 from sample.options import DRAWS, Options, Target, flag, wanted
+from sample.restyled import restyled, scores_of
 from sample.sequences import continued, opening, own_part, prompt_of, searched
 from sample.steer import rules_of, sampler_of
 from sample.tempo import in_tempo
@@ -37,6 +38,8 @@ LARGEST = 2**24  # bytes of a prompt
 def write_music(run: Any, options: Options, place: Target, meta: dict[str, Any]) -> list[Path]:
     """A piece for each sample, to read, to hear and to see, or as the suffix says."""
     kinds = wanted(place, PIECE, what="music")
+    if options.translate is not None:
+        meta |= {"sources": [file.name for file in scores_of(options)]}
     pieces = [run.codec.decode(row) for row in draw(run, options)]
     meta |= by_heart(run, options, pieces, things(run, options))
     return write_pieces(in_tempo(run.codec, options, pieces), place.stem, meta=meta, kinds=kinds)
@@ -59,6 +62,8 @@ def draw(run: Any, options: Options, *, prompts: Sequence[np.ndarray] | None = N
         return arranged(run, options)
     if options.play is not None:
         return played(run, options)
+    if options.translate is not None or options.label is not None:
+        return restyled(run, options)
     if options.interpolate is not None:
         return [interpolated(run, options)]
     if not isinstance(model, SequenceModel) or hasattr(model, "together"):

@@ -8,15 +8,18 @@ from typing import Any
 import numpy as np
 
 from sample.options import Options
+from sample.restyled import scores_of
 from zoo.codecs.notes import Notes
 from zoo.codecs.pictured import read_music
 
 
 def in_tempo(codec: Any, options: Options, pieces: Sequence[Notes]) -> list[Notes]:
-    """Pieces that go on from --primer, as many from each, or that --harmonise a melody or --play drums, in its tempo
-    and metre."""
+    """Pieces that go on from --primer, as many from each, or that --harmonise a melody, --play drums or --translate
+    music, in its tempo and metre."""
     whole = options.harmonise if options.play is None else options.play
     files = options.primer if whole is None else (whole,)
+    if options.translate is not None:
+        files = scores_of(options)
     if not files or options.interpolate is not None:
         return [*pieces]
     primers = [read_music(Path(file).expanduser()) for file in files]

@@ -1,6 +1,7 @@
 """A picture, or a folder of pictures, translated."""
 
 import functools
+from collections.abc import Sequence
 from dataclasses import dataclass
 from inspect import signature
 from pathlib import Path
@@ -158,15 +159,16 @@ def is_film(place: str) -> bool:
     return Path(place).suffix.lower() in FILMS and not Path(place).expanduser().is_dir()
 
 
-def files_at(place: str, most: int | None) -> list[Path]:
-    """A picture, or those of a folder (the first ``most`` of them), of which no two would be written to one file."""
+def files_at(place: str, most: int | None, *, suffixes: Sequence[str] = FILES) -> list[Path]:
+    """A file, or those of a folder with one of the ``suffixes`` (the first ``most`` of them), of which no two would be
+    written to one file."""
     path = Path(place).expanduser()
     if not path.exists():
         raise UserError(f"--translate {place}: no such file or folder")
-    files = sorted(file for file in path.iterdir() if file.suffix.lower() in FILES) if path.is_dir() else [path]
+    files = sorted(file for file in path.iterdir() if file.suffix.lower() in suffixes) if path.is_dir() else [path]
     if not files:
-        raise UserError(f"--translate {place}: no {', '.join(FILES)} in this folder")
+        raise UserError(f"--translate {place}: no {', '.join(suffixes)} in this folder")
     stems = [file.stem for file in files]
     if twice := next((stem for stem in stems if stems.count(stem) > 1), None):
-        raise UserError(f"--translate {place}: two pictures are called {twice}; rename one")
+        raise UserError(f"--translate {place}: two files are called {twice}; rename one")
     return files[:most]
