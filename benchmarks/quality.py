@@ -27,6 +27,7 @@ ROWS = {
     "groove": "benchmarks.rows.grooves",
     "music-vae": "benchmarks.rows.melodies",
     "music-to-picture": "benchmarks.rows.moving",
+    "midi-style": "benchmarks.rows.midi_style",
     "jsb-16th": "benchmarks.rows.chorales",
     "mnist-vae": "benchmarks.rows.mnist_vae",
     "mnist-iwae": "benchmarks.rows.mnist_vae",
