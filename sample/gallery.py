@@ -147,7 +147,7 @@ PIECES: Mapping[str, Piece] = {
         sample="--caption 'a large blue spiral on a dark ground' 'a yellow moon on a dark ground' 'a small red star' "
         "'a large green flower on a light ground' 'a purple square' -n 5",
     ),
-    "midi-style": _music("--batch-size 32 --model.width 192 --model.encoder-width 192 --steps 800"),
+    "midi-style": _music("--batch-size 32 --model.width 192 --model.encoder-width 192 --steps 1500"),
     "coconet": _music("--model.width 32 --model.layers 8 --batch-size 8 --steps 1500"),
     **{name: _music(_VOICES, 512) for name in ("lstm", "gru", "rnn")},
     **{name: _music(_ROLL, 64) for name in ("lstm-roll", "gru-roll", "rnn-roll")},

@@ -38,7 +38,7 @@ from zoo.codecs.rolls import PianoRoll
 
 FILES = ("JSB_Chorales.mat", "Nottingham.mat")
 FRAMES, BAR, WINDOWS, GRAM = 32, 4, 100, 8
-STEPS = {"cpu": 800, "full": 10_000}
+STEPS = {"cpu": 700, "full": 10_000}
 JUDGE = {"cpu": 100, "full": 1_000}
 NETWORK: Any = {"width": 192, "encoder_width": 192, "cell": 2}
 ARMS = ("transfer", "unchanged", "own style", "another piece")
@@ -183,7 +183,7 @@ ROWS = MappingProxyType(
                 "classifier": "the classifier is right of real windows, share",
             },
             published={arm: {} for arm in ARMS}, source="no table has this: the papers' genres are others",
-            measure=runs, verdict=verdict, budgets={"cpu": "800 steps of 10,000"},
+            measure=runs, verdict=verdict, budgets={"cpu": "700 steps of 10,000"},
         )
     }
 )  # fmt: skip

@@ -23,7 +23,10 @@ MODELS = [
     "vae",
     "gpt",
     "lstm",
-    *(pytest.param(name, marks=pytest.mark.slow) for name in ("vae-conv", "lstm-roll", "fusion", "tower-invariant")),
+    *(
+        pytest.param(name, marks=pytest.mark.slow)
+        for name in ("vae-conv", "lstm-roll", "fusion", "tower-invariant", "midi-style")
+    ),
 ]
 
 

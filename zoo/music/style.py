@@ -131,8 +131,8 @@ class MidiStyle:
         nll = self.nats(params, codes, batch, key_of(FORGOTTEN))
         other = self.other_style(batch["label"], key_of(OTHER))
         real, cells = real_frames(batch), self.real_cells(batch)
-        made = self.write(params, codes, other) * real[..., None]
-        again, _ = self.posterior(params, jax.lax.stop_gradient(made), key_of(AGAIN))
+        made = self.write(*jax.lax.stop_gradient((params, codes)), other) * real[..., None]
+        again, _ = self.posterior(params, made, key_of(AGAIN))
         back = self.nats(params, again, batch, key_of(FORGOTTEN))
         doubt = mean_of(confusion(self.judge(params, codes)), cells)
         kl = mean_of(kl, cells)
@@ -220,7 +220,7 @@ class MidiStyle:
             frame = jax.vmap(partial(struck, sampler=sampler))(logits[:, 0], drawn)
             return (state, frame), frame
 
-        begun = network(rows, method="begun"), jnp.zeros((rows, KEYS))
+        begun = network(rows, method="begun"), jnp.zeros((rows, KEYS), told.dtype)
         _, frames = jax.lax.scan(step, begun, (jnp.arange(len(told)), told))
         return jnp.moveaxis(frames, 0, 1)
 
@@ -272,8 +272,8 @@ def struck(logits: Array, key: Array, *, sampler: Sampler) -> Array:
     if isinstance(sampler, Greedy):
         expected = jnp.round(jnp.sum(jax.nn.sigmoid(logits), axis=-1, keepdims=True))
         rank = jnp.sum(logits[..., None, :] > logits[..., :, None], axis=-1)
-        return (rank < expected).astype(jnp.float32)
-    return jax.random.bernoulli(key, jax.nn.sigmoid(logits / sampler.temperature)).astype(jnp.float32)
+        return (rank < expected).astype(logits.dtype)
+    return jax.random.bernoulli(key, jax.nn.sigmoid(logits / sampler.temperature)).astype(logits.dtype)
 
 
 # ---- The networks ----------------------------------------------------------------------------------------------------
