@@ -64,9 +64,9 @@ def told(found: dict[str, float]) -> str:
 def quick(run: Any) -> bool:
     """Whether the training data ends, and is read in seconds."""
     spec = parse(run.data["spec"])
-    if spec.kind == "midi" and Path(spec.path).expanduser().is_dir():
-        return len(find(spec.folder(), SUFFIXES)[0]) <= QUICK
-    return spec.kind != "beats"
+    named = {"midi": [spec.path], "styles": spec.path.split(",")}.get(spec.kind, [])
+    folders = [path for name in named if (path := Path(name).expanduser()).is_dir()]
+    return spec.kind != "beats" and sum(len(find(folder, SUFFIXES)[0]) for folder in folders) <= QUICK
 
 
 def pieces_of(run: Any, split: str) -> list[np.ndarray]:

@@ -56,8 +56,8 @@ class Linear:
 
 
 def opened(model, name="linear", params=None, extra=None, channels=1):
-    config, codec = SimpleNamespace(name=name), ImageCodec(channels)
-    return SimpleNamespace(model=model, params=params or {}, extra=extra or {}, codec=codec, config=config)
+    config, codec, data = SimpleNamespace(name=name), ImageCodec(channels), {"labels": ["ridges", "bloom", "glass"]}
+    return SimpleNamespace(model=model, params=params or {}, extra=extra or {}, codec=codec, config=config, data=data)
 
 
 @pytest.fixture(scope="module")
@@ -183,7 +183,11 @@ def test_a_walk_that_moves_with_music(styled, tmp_path, monkeypatch):
     monkeypatch.setattr(pictures, "render_all", lambda *given: shown.append(given[3]) or render_all(*given))
     assert len(written(classes)) == 8
     written(classes, label=1)
-    free, held = (np.asarray(latents)[:, -model.classes :] for latents in shown)
+    written(classes, label="bloom")
+    free, held, named = (np.asarray(latents)[:, -model.classes :] for latents in shown)
+    np.testing.assert_array_equal(held, named)
+    with pytest.raises(UserError, match="--label fern: cgan knows classes 0 to 2: ridges, bloom, glass"):
+        written(classes, label="fern")
     np.testing.assert_allclose(free.sum(axis=1), 1, atol=1e-5)
     assert np.ptp(free, axis=0).max() > 0.2, "another chord, another class"
     np.testing.assert_allclose(held / held.sum(axis=1, keepdims=True), np.eye(3)[np.ones(8, int)], atol=1e-5)
