@@ -158,3 +158,18 @@ print(json.dumps([row["tokens"].tolist(), ours.tolist(), codec, "tensorflow" in 
     assert codec == {"codec": "char", "alphabet": "\n ,dehlorw"} and not imported
     assert "".join(codec["alphabet"][t] for t in tokens) == ("hello, world\n" * 9)[: int(0.9 * 117)]
     assert ours[: len(tokens)] == tokens
+
+
+@pytest.mark.parametrize(
+    ("spec", "what"),
+    [
+        ("figures?count=20", "pictures with words"),
+        ("chimes?count=20", "sounds with pictures"),
+        ("bounce?count=20", "films"),
+    ],
+)
+def test_what_no_set_can_hold_is_one_line(tmp_path: Path, spec: str, what: str) -> None:
+    with pytest.raises(UserError) as error:
+        prepare(spec, tmp_path)
+    assert str(error.value) == f"{spec}: {what} are read from their folders; there is no set to prepare"
+    assert not any(tmp_path.iterdir())

@@ -27,6 +27,7 @@ CHUNK = 2**16  # tokens of a text in one record
 UNPREPARED = {
     "input": "pairs of pictures",
     "spectrum": "sounds with pictures",
+    "caption": "pictures with words",
     "voxel": "voxels",
     "wave": "sounds",
     "video": "films",
