@@ -94,6 +94,15 @@ def test_guided_pictures_and_the_best_of_them(net):
     np.testing.assert_array_equal(sample(caption=caption, candidates=4), every[np.arange(3), best])
 
 
+def test_only_codes_are_written(net):
+    """However likely the words are that stand behind them in the vocabulary."""
+    model, params, extra, _ = net
+    rows = params["writer"]["tokens"]["embedding"].at[model.codes : model.codes + model.words].mul(100.0)
+    wordy = params | {"writer": params["writer"] | {"tokens": {"embedding": rows}}}
+    sample = lambda params: np.asarray(jax.jit(model.sample, static_argnums=3)(params, extra, KEY, 4))
+    np.testing.assert_array_equal(sample(wordy), sample(params))
+
+
 def test_pictures_climb_towards_words(net):
     model, params, extra, batch = net
     source, caption = jnp.asarray(batch["image"][:2]), jnp.asarray(batch["caption"][2:4])
