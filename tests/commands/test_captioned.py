@@ -1,13 +1,19 @@
 """zoo-train and zoo-sample of words and pictures."""
 
+from dataclasses import dataclass
+from types import SimpleNamespace
+
+import jax.numpy as jnp
 import numpy as np
 import pytest
 from running import untrained
 
 from sample.__main__ import main
+from sample.captioned import write_captioned
+from sample.options import Options, Target
 from train.__main__ import main as zoo_train
 from zoo.codecs.film import read_film, write_gif
-from zoo.codecs.images import read_png, write_png
+from zoo.codecs.images import ImageCodec, read_png, write_png
 
 SHAPE = (
     "--model.codes 16 --model.code-size 4 --model.picture-width 8 --model.residual-width 4 --model.width 16 "
@@ -54,6 +60,26 @@ def test_a_row_for_each_caption(runs, tmp_path, capsys):
     np.testing.assert_array_equal(single, pixels[12 : 12 + SIDE, 12 : 12 + SIDE])
     (alone,) = drawn(capsys, runs / "run", "-n", "4", "--out", tmp_path / "b.png")
     assert read_png(alone)[0].shape == (2 * (SIDE + 2) + 2, 2 * (SIDE + 2) + 2, 3)
+
+
+@dataclass(frozen=True)
+class Literal:
+    """A model whose pictures are as bright as the number of their first word."""
+
+    def batch_spec(self, size):
+        return {"caption": None}
+
+    def sample(self, params, extra, key, n, *, caption, guidance, candidates):
+        return jnp.broadcast_to(caption[:, 0, None, None, None] / 127.5 - 1, (n, 2, 2, 1))
+
+
+def test_every_picture_has_its_own_caption(tmp_path):
+    data = {"captions": {"words": ["", "sun", "moon"], "longest": 1}}
+    run = SimpleNamespace(model=Literal(), params={}, extra={}, data=data, codec=ImageCodec(channels=1))
+    options = Options(caption=("moon", "sun"), n=3)
+    (path,) = write_captioned(run, options, Target(tmp_path / "a", (".png",)), {})
+    pixels = read_png(path)[0][..., 0]
+    assert all((pixels[2:4, at : at + 2] == 2).all() and (pixels[6:8, at : at + 2] == 1).all() for at in (2, 6, 10))
 
 
 def test_pictures_and_films_become_what_words_say(runs, tmp_path, capsys):

@@ -47,6 +47,9 @@ def test_words_behind_a_caption_say_nothing(net):
     np.testing.assert_allclose(outputs(told)[0], outputs(noisy)[0], atol=1e-6)
     assert np.abs(outputs(told)[0] - outputs(told)[1]).max() > 1e-4
     longer = model.embed(params, caption, batch["image"])[0]
+    tower = params["towers"]
+    loud = tower | {"words": {"embedding": tower["words"]["embedding"].at[0].add(9.0)}}
+    np.testing.assert_allclose(model.embed(params | {"towers": loud}, caption, batch["image"])[0], longer, atol=1e-6)
     assert np.abs(longer[0] - longer[1]).max() > 1e-3
     np.testing.assert_allclose(jnp.linalg.norm(longer, axis=1), 1, rtol=1e-4)
 
