@@ -122,7 +122,7 @@ TINY: dict[str, dict[str, Any]] = {
     "vit": {"image_size": 8, "patch": 4, "classes": 3, "layers": 1, "heads": 2, "width": 16},
     "seq2seq": {"context": 16, "layers": 1, "heads": 2, "width": 16},
     "fusion": {**_MEDIA, "classes": 3},
-    **dict.fromkeys(("tower", "tower-invariant"), {**_MEDIA, "embedding": 8, "layers": 1}),
+    **{name: {**_MEDIA, "embedding": 8, "layers": 1} for name in ("tower", "tower-invariant")},
     "text-to-image": {
         "image_size": 8,
         "words": 9,
