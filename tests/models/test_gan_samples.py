@@ -20,8 +20,8 @@ def run_of(name):
     model = tiny(name)
     params, extra = initialised(model)
     codec = PointCodec(extent=2.0) if name == "gan2d" else ImageCodec(channels=3)
-    config = SimpleNamespace(name=name)
-    return SimpleNamespace(model=model, params=random_like(params, scale=0.3), extra=extra, codec=codec, config=config)
+    about = {"config": SimpleNamespace(name=name), "data": {}, "codec": codec}
+    return SimpleNamespace(model=model, params=random_like(params, scale=0.3), extra=extra, **about)
 
 
 def test_a_class_is_drawn_when_it_is_named():
@@ -62,6 +62,6 @@ def test_options_of_other_media_are_one_line():
     for options in (Options(interpolate=3), Options(prompt=("a",))):
         with pytest.raises(UserError, match="gan2d draws points"):
             check(options, "points", "gan2d")
-    with pytest.raises(UserError, match="for pictures; gpt writes text"):
+    with pytest.raises(UserError, match="for pictures and music; gpt writes text"):
         check(Options(label=1), "text", "gpt")
     check(Options(n=100), "points", "gan2d")
