@@ -11,6 +11,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from sample.captioned import captions_of
 from sample.options import Options, Target, flag, wanted
 from train.data.pair import regions_of
 from train.data.pixels import recolour
@@ -102,8 +103,6 @@ def translated(run: Any, source: np.ndarray, key: Array, **controls: Any) -> np.
 
 def words_of(run: Any, options: Options) -> dict[str, Any]:
     """What a model that knows words is told; UserError where nothing is said to it, or where it has learnt none."""
-    from sample.captioned import captions_of
-
     knows = "caption" in signature(run.model.translate).parameters
     if not options.caption and not knows:
         return {}
@@ -112,8 +111,7 @@ def words_of(run: Any, options: Options) -> dict[str, Any]:
     if not knows or len(options.caption) > 1:
         why = "with --translate there should be one" if knows else f"{run.config.name} has learnt no words"
         raise UserError(f"--caption: {why}")
-    strength = {"strength": options.strength} if "strength" in options.told() else {}
-    return {"caption": jnp.asarray(captions_of(run, options)), **strength}
+    return {"caption": jnp.asarray(captions_of(run, options)), "strength": options.strength}
 
 
 def looks_of(run: Any, options: Options, size: int | None) -> dict[str, Any]:

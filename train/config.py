@@ -19,10 +19,10 @@ class Options:
     """Everything about a run but its model and optimizer."""
 
     data: str | None = None
-    """What to learn from: art, sprites, sketch, seasons, looks, regions, solids, plucks, beats, bounce, chimes, ring,
-    grid, bach, docs, doodles, images:DIR, picture:FILE, pair:CONTENT,STYLE, pairs:A,B, idx:DIR, npz:FILE, midi:DIR,
-    rolls:FILE, styles:A,B, text:FILE, texts:DIR, strokes:FILE, voxels:DIR, audio:DIR, spoken:DIR?pictures=DIR,
-    video:DIR, tfds:NAME; options follow as in images:DIR?size=64."""
+    """What to learn from: art, sprites, sketch, seasons, looks, regions, solids, plucks, beats, bounce, chimes,
+    figures, ring, grid, bach, docs, doodles, images:DIR, picture:FILE, pair:CONTENT,STYLE, pairs:A,B, idx:DIR,
+    npz:FILE, midi:DIR, rolls:FILE, styles:A,B, text:FILE, texts:DIR, strokes:FILE, voxels:DIR, audio:DIR,
+    spoken:DIR?pictures=DIR, video:DIR, tfds:NAME; options follow as in images:DIR?size=64."""
     steps: int | None = None
     """Updates in all."""
     batch_size: int | None = None

@@ -7,10 +7,12 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 from running import untrained
+from tiny import tiny
 
 from sample.__main__ import main
 from sample.captioned import write_captioned
 from sample.options import Options, Target
+from sample.translation import words_of
 from train.__main__ import main as zoo_train
 from zoo.codecs.film import read_film, write_gif
 from zoo.codecs.images import ImageCodec, read_png, write_png
@@ -80,6 +82,14 @@ def test_every_picture_has_its_own_caption(tmp_path):
     (path,) = write_captioned(run, options, Target(tmp_path / "a", (".png",)), {})
     pixels = read_png(path)[0][..., 0]
     assert all((pixels[2:4, at : at + 2] == 2).all() and (pixels[6:8, at : at + 2] == 1).all() for at in (2, 6, 10))
+
+
+def test_a_strength_is_passed_on():
+    data = {"captions": {"words": ["", "sun", "moon"], "longest": 4}}
+    run = SimpleNamespace(model=tiny("text-to-image"), data=data, config=SimpleNamespace(name="text-to-image"))
+    for told, meant in (({}, 1.0), ({"strength": 1.0}, 1.0), ({"strength": 0.3}, 0.3)):
+        found = words_of(run, Options(translate="a.png", caption=("moon",), **told))
+        assert found["strength"] == meant and found["caption"].tolist() == [[2, 0, 0, 0]]
 
 
 def test_pictures_and_films_become_what_words_say(runs, tmp_path, capsys):

@@ -17,7 +17,7 @@ from zoo.model import Array, Extra, Params
 STEPS, VIEWS = 120, 8
 RATE = 0.06  # of a step, in units of the spread of what the encoder says
 MARGIN = 8  # a view may lie beyond the edge by the picture's side over this
-KEEP = 4.0  # weight of the squared difference from the source, at strength 0
+LEAST, KEEP = 0.8, 3.2  # weight of the squared difference from the source: always, and what a strength of 0 adds
 
 
 class Steered(Protocol):
@@ -51,7 +51,7 @@ def climbed(
         seen = model.embed(params, caption[:1], views(made, side, key))[1]
         near = jnp.einsum("vnd,nd->n", seen.reshape(VIEWS, len(source), -1), goal) / VIEWS
         change = jnp.mean(jnp.square(made - source), axis=(1, 2, 3))
-        return jnp.sum(near - KEEP * (1 - strength) * change)
+        return jnp.sum(near - (LEAST + KEEP * (1 - strength)) * change)
 
     def climb(z: Array, index: Array) -> tuple[Array, None]:
         slope = jax.grad(score)(z, jax.random.fold_in(key, index))

@@ -147,17 +147,17 @@ class TextToImage:
         """Mean nats of a code, given the caption and the codes before it."""
         del step
         shown = jax.random.uniform(jax.random.fold_in(key, UNCONDITIONAL), batch["caption"].shape[:1]) >= self.withheld
-        total, count = self.code_nats(params, extra, batch, jax.random.fold_in(key, DROPOUT), shown)
+        codes = self.pictures.encode(params, extra, batch["image"])
+        total, count = self.code_nats(params, codes, batch["caption"], jax.random.fold_in(key, DROPOUT), shown)
         return total / count, (extra, {})
 
     def code_nats(
-        self, params: Params, extra: Extra, batch: Batch, key: Array | None, shown: Array | None
+        self, params: Params, codes: Array, caption: Array, key: Array | None = None, shown: Array | None = None
     ) -> tuple[Array, Array]:
-        """(nats of all codes of the pictures, how many); ``shown`` bool [B]: whose caption is not withheld (all)."""
-        codes = self.pictures.encode(params, extra, batch["image"])
+        """(nats of all codes [B, side, side], how many); ``shown`` bool [B]: whose caption is not withheld (all)."""
         target = codes.reshape(len(codes), -1)
         real = jnp.ones(target.shape, bool)
-        return self.writer.target_nats(self.of_writer(params), self.told(batch["caption"]), target, real, key, shown)
+        return self.writer.target_nats(self.of_writer(params), self.told(caption), target, real, key, shown)
 
     def towers_loss(self, params: Params, extra: Extra, batch: Batch, key: Array, step: Array) -> Answer:
         """The contrastive loss in nats, in which what has the same caption counts as neither right nor wrong."""
@@ -177,8 +177,9 @@ class TextToImage:
         ``found``: how often the picture nearest to a caption has that caption."""
         del key
         image, pictures = wide(batch["image"]), self.pictures
-        error = pictures.error(params, extra, image, pictures.encode(params, extra, image))
-        nats, _ = self.code_nats(params, extra, batch, None, None)
+        codes = pictures.encode(params, extra, image)
+        error = pictures.error(params, extra, image, codes)
+        nats, _ = self.code_nats(params, codes, batch["caption"])
         said, seen = self.embed(params, batch["caption"], batch["image"])
         nearest = jnp.argmax(similarities(said, seen), axis=1)
         right = jnp.all(batch["caption"][nearest] == batch["caption"], axis=1)
@@ -232,7 +233,7 @@ class TextToImage:
         return 2**self.levels
 
     def translate(
-        self, params: Params, extra: Extra, source: Array, key: Array, *, caption: Array, strength: float | Array = 0.8
+        self, params: Params, extra: Extra, source: Array, key: Array, *, caption: Array, strength: float | Array = 1.0
     ) -> Array:
         """Pictures [n, H, W, C], no smaller than those of the training, as captions int32 [n, L] say."""
         z = wide(self.pictures.features(params, source))
