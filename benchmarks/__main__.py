@@ -42,6 +42,7 @@ def parser() -> argparse.ArgumentParser:
     quality.add_argument("--data", default=os.environ.get("ZOO_DATA"), metavar="DIR", help="default $ZOO_DATA")
     quality.add_argument("--arms", type=words, metavar="ARM,...", help="only these of what the row compares")
     quality.add_argument("--budget", choices=("cpu", "full"), default="cpu", help="cpu: minutes on two cores")
+    quality.add_argument("--missing", action="store_true", help="only trainings that --out has no numbers of yet")
     quality.add_argument("--out", default=RESULTS / "quality", type=Path, metavar="DIR")
     speed = commands.add_parser("speed", help="our throughput against PyTorch's, in one run")
     speed.set_defaults(run=run_speed)
@@ -123,7 +124,7 @@ def run_quality(arguments: argparse.Namespace) -> None:
         raise UserError("say where the data sets are: --data DIR, or set ZOO_DATA")
     run_row(
         arguments.row, data=Path(arguments.data), seeds=range(arguments.seed, arguments.seed + arguments.seeds),
-        budget=arguments.budget, out=arguments.out, arms=arguments.arms,
+        budget=arguments.budget, out=arguments.out, arms=arguments.arms, missing=arguments.missing,
     )  # fmt: skip
 
 

@@ -76,36 +76,58 @@ def load(name: str) -> Row:
 
 
 def run_row(
-    name: str, *, data: Path, seeds: Sequence[int], budget: str, out: Path, arms: Sequence[str] | None = None
+    name: str,
+    *,
+    data: Path,
+    seeds: Sequence[int],
+    budget: str,
+    out: Path,
+    arms: Sequence[str] | None = None,
+    missing: bool = False,
 ) -> dict[str, Any]:
-    """Trains and evaluates every arm with every seed, writes ``out/NAME-BUDGET.json`` after each arm, and prints the
-    row as the last lines. ``arms``: only these; the file keeps what it has of the others."""
+    """Trains and evaluates every arm with every seed, writes ``out/NAME-BUDGET.json`` after each of them, so that what
+    is cut off loses no more than one, and prints the row as the last lines. ``arms``: only these; the file keeps what
+    it has of the others. ``missing``: only what the file lacks.
+
+    Raises UserError for an unknown arm, and when what is missing would be added to numbers of another device.
+    """
     row, file = load(name), out / f"{name}-{budget}.json"
     for arm in arms or ():
         if arm not in row.published:
             raise UserError(f"{name} has no arm {arm!r}; it has {', '.join(row.published)}")
     out.mkdir(parents=True, exist_ok=True)
-    runs = [run for run in read_runs(file) if arms is not None and run["arm"] not in arms]
+    known = json.loads(file.read_text()) if file.exists() else {"runs": [], "device": device()}
+    if missing and known["device"] != device():
+        raise UserError(
+            f"{file} is of {known['device']}, and this is {device()}: measure it anew, or give another --out"
+        )
+    runs = [run for run in known["runs"] if missing or (arms is not None and run["arm"] not in arms)]
+    have = {(run["arm"], run["seed"]) for run in runs}
     for arm in arms or row.published:
+        asked = [seed for seed in seeds if (arm, seed) not in have]
         start = time.monotonic()
-        for seed, found in zip(seeds, row.measure(data, seeds, budget, arm), strict=True):
+        for seed, found in zip(asked, row.measure(data, asked, budget, arm) if asked else (), strict=True):
             print(
                 title(name, arm) + f" seed {seed}: " + ", ".join(f"{k} {show(v)}" for k, v in found.items()), flush=True
             )
-            runs.append({"arm": arm, "seed": seed, **found})
-        share = round((time.monotonic() - start) / len(seeds), 1)
-        runs = [run if "seconds" in run else {**run, "seconds": share} for run in runs]
-        result = {
-            "row": name, "budget": budget, "source": row.source, "short": row.budgets.get(budget), "device": device(),
-            "versions": versions(), "date": date.today().isoformat(), **summary(row, runs),
-        }  # fmt: skip
-        file.write_text(json.dumps(result, indent=2) + "\n")
+            # Of a population all come at once: the first one has all the time.
+            took, start = time.monotonic() - start, time.monotonic()
+            runs.append({"arm": arm, "seed": seed, **found, "seconds": round(took, 1)})
+            write(file, name, budget, row, runs)
+    result = write(file, name, budget, row, runs)
     print("\n".join(lines(result)))
     return result
 
 
-def read_runs(file: Path) -> list[Run]:
-    return json.loads(file.read_text())["runs"] if file.exists() else []
+def write(file: Path, name: str, budget: str, row: Row, runs: Sequence[Run]) -> dict[str, Any]:
+    result = {
+        "row": name, "budget": budget, "source": row.source, "short": row.budgets.get(budget), "device": device(),
+        "versions": versions(), "date": date.today().isoformat(), **summary(row, runs),
+    }  # fmt: skip
+    whole = file.with_suffix(".part")  # a kill while it is written must not cost what was there
+    whole.write_text(json.dumps(result, indent=2) + "\n")
+    whole.replace(file)
+    return result
 
 
 def summary(row: Row, runs: Sequence[Run]) -> dict[str, Any]:

@@ -3,6 +3,7 @@
 import json
 import sys
 import types
+from dataclasses import replace
 
 import pytest
 
@@ -63,6 +64,34 @@ def test_an_arm_alone_keeps_what_is_known_of_the_others(row, tmp_path):
     assert [run["seed"] for run in again["runs"]] == [1, 1]  # all of it anew
     with pytest.raises(UserError, match="no arm 'middle'; it has old, new"):
         run_row("made-up", data=tmp_path, seeds=[0], budget="cpu", out=tmp_path, arms=["middle"])
+
+
+def test_what_was_cut_off_goes_on(row, tmp_path, monkeypatch):
+    run_row("made-up", data=tmp_path, seeds=[0, 1], budget="cpu", out=tmp_path)
+    whole = json.loads((tmp_path / "made-up-cpu.json").read_text())["runs"]
+    del row[:]
+    measure = load("made-up").measure
+
+    def cut_off(data, seeds, budget, arm):
+        for at, found in enumerate(measure(data, seeds, budget, arm)):
+            if (arm, at) == ("new", 1):
+                raise KeyboardInterrupt
+            yield found
+
+    monkeypatch.setitem(sys.modules["made_up"].ROWS, "made-up", replace(load("made-up"), measure=cut_off))
+    with pytest.raises(KeyboardInterrupt):
+        run_row("made-up", data=tmp_path, seeds=[0, 1], budget="cpu", out=tmp_path)
+    kept = json.loads((tmp_path / "made-up-cpu.json").read_text())
+    assert [(run["arm"], run["seed"]) for run in kept["runs"]] == [("old", 0), ("old", 1), ("new", 0)]
+    monkeypatch.setitem(sys.modules["made_up"].ROWS, "made-up", replace(load("made-up"), measure=measure))
+    del row[:]
+    again = run_row("made-up", data=tmp_path, seeds=[0, 1, 2], budget="cpu", out=tmp_path, missing=True)
+    assert row == [("old", 2, "cpu"), ("new", 1, "cpu"), ("new", 2, "cpu")]
+    timeless = lambda runs: sorted((run["arm"], run["seed"], run["loss"]) for run in runs)
+    assert timeless(run for run in again["runs"] if run["seed"] < 2) == timeless(whole)
+    monkeypatch.setattr("benchmarks.quality.device", lambda: "an abacus")
+    with pytest.raises(UserError, match="and this is an abacus: measure it anew"):
+        run_row("made-up", data=tmp_path, seeds=[3], budget="cpu", out=tmp_path, missing=True)
 
 
 def test_the_readme_s_table_has_a_line_an_arm(row, tmp_path):
