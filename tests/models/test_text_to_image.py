@@ -87,9 +87,8 @@ def test_guided_pictures_and_the_best_of_them(net):
     assert plain.shape == (3, *batch["image"].shape[1:]) and np.abs(plain).max() <= 1
     assert not np.array_equal(plain, sample(caption=caption, guidance=30.0))
     assert not np.array_equal(sample(), plain)
-    np.testing.assert_array_equal(
-        sample(caption=caption, guidance=1.0)[:2], sample(2, caption=caption[:2], guidance=1.0)
-    )
+    alone = sample(2, caption=caption[:2], guidance=1.0)
+    np.testing.assert_allclose(sample(caption=caption, guidance=1.0)[:2], alone, atol=1e-6)
     every = sample(12, caption=jnp.repeat(caption, 4, axis=0)).reshape(3, 4, *plain.shape[1:])
     said, seen = (np.asarray(part) for part in model.embed(params, caption, every.reshape(-1, *plain.shape[1:])))
     best = np.einsum("ne,nke->nk", said, seen.reshape(3, 4, -1)).argmax(axis=1)

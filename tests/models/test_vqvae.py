@@ -9,7 +9,8 @@ from tiny import initialised, jitted, random_like
 from zoo.decoding import Greedy
 from zoo.errors import UserError
 from zoo.nn.quantize import empty_codebook, followed, nearest, perplexity, revived, straight_through
-from zoo.vae.vqvae import REVIVAL, VQVAE
+from zoo.vae.coded import REVIVAL
+from zoo.vae.vqvae import VQVAE
 
 KEY, STEP = jax.random.key(0), jnp.int32(0)
 

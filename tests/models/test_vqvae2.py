@@ -7,6 +7,7 @@ import pytest
 from tiny import initialised, jitted, random_like
 
 from zoo.errors import UserError
+from zoo.vae import coded
 from zoo.vae.prior import InTurn
 from zoo.vae.vqvae2 import VQVAE2
 
@@ -74,7 +75,7 @@ def test_the_prior_writes_the_coarse_grid_and_then_the_fine_one(started):
     drawn = np.asarray(model.prior.sample(params["prior"], KEY, 40))
     assert drawn.shape == (40, 4 + 16)
     assert drawn[:, :4].max() < 6 <= drawn[:, 4:].min() and drawn.max() < 12
-    sequence = np.asarray(model._sequence(jitted(model, "encode")(params, extra, batch["image"])))
+    sequence = np.asarray(coded.sequence(model, jitted(model, "encode")(params, extra, batch["image"])))
     assert sequence.shape == (4, 20) and sequence[:, :4].max() < 6 <= sequence[:, 4:].min()
     grids = {"top": drawn[:4, :4].reshape(4, 2, 2), "bottom": drawn[:4, 4:].reshape(4, 4, 4) - 6}
     sampled = jitted(model, "sample", "n")(params, extra, KEY, n=4)

@@ -23,11 +23,12 @@ from zoo.multimodal.media import Embedding
 from zoo.multimodal.restyle import climbed
 from zoo.multimodal.tower import START, Side, contrastive, similarities, temperature
 from zoo.nn.embed import Embed
-from zoo.nn.quantize import nearest, straight_through
+from zoo.nn.quantize import empty_codebook, nearest, straight_through
 from zoo.tokens import DROPOUT
 from zoo.transformer.decoder import check_heads
 from zoo.transformer.seq2seq import UNCONDITIONAL, Seq2Seq
 from zoo.transformer.vit import picture_patches
+from zoo.vae import coded
 from zoo.vae.prior import InTurn
 from zoo.vae.vqvae import VQVAE
 
@@ -123,15 +124,14 @@ class TextToImage:
 
     def init(self, key: Array, batch: Batch | None = None) -> tuple[Params, Extra]:
         del batch
-        keys = jax.random.split(key, 3)
-        params, extra = self.pictures.init(keys[0])
+        of_pictures, of_writer, of_towers = jax.random.split(key, 3)
         caption, image = (jnp.zeros(spec.shape, spec.dtype) for spec in self.shapes(1))
-        towers = self.towers.init(keys[2], caption, image)["params"]
-        return {
-            AUTOENCODER: params[AUTOENCODER],
-            WRITER: self.writer.init(keys[1])[0]["seq2seq"],
-            TOWERS: towers,
-        }, extra
+        params = {
+            AUTOENCODER: self.pictures.autoencoder(of_pictures),
+            WRITER: self.writer.init(of_writer)[0]["seq2seq"],
+            TOWERS: self.towers.init(of_towers, caption, image)["params"],
+        }
+        return params, {"codebook": empty_codebook(self.codes, self.code_size)}
 
     def shapes(self, n: int) -> tuple[jax.ShapeDtypeStruct, jax.ShapeDtypeStruct]:
         """Of captions, and of pictures."""
@@ -178,7 +178,7 @@ class TextToImage:
         del key
         image, pictures = wide(batch["image"]), self.pictures
         codes = pictures.encode(params, extra, image)
-        error = pictures.error(params, extra, image, codes)
+        error = coded.error(pictures, params, extra, image, codes)
         nats, _ = self.code_nats(params, codes, batch["caption"])
         said, seen = self.embed(params, batch["caption"], batch["image"])
         nearest = jnp.argmax(similarities(said, seen), axis=1)

@@ -3,7 +3,7 @@ a codebook that follows by moving averages (appendix A.1) and a transformer for 
 
 from dataclasses import dataclass
 from functools import partial
-from typing import Any
+from typing import Any, ClassVar
 
 import flax.linen as nn
 import jax
@@ -14,12 +14,49 @@ from zoo.model import Array, Batch, Extra, Params
 from zoo.nn import compute_dtype
 from zoo.nn.conv import Conv, ConvTranspose
 from zoo.nn.quantize import empty_codebook, nearest, perplexity, quantised, straight_through
-from zoo.vae.coded import REVIVAL, Answer, Coded
+from zoo.vae import coded
 
 
 @dataclass(frozen=True, kw_only=True)
-class VQVAE(Coded):
+class VQVAE:
     """Pictures as grids of codes, and a transformer that writes such grids."""
+
+    image_size: int = 32
+    """Pixels a side; a multiple of the cells of a grid."""
+    channels: int = 3
+    levels: int = 2
+    """How often a picture is halved for its codes."""
+    codes: int = 512
+    """K, in the codebook."""
+    code_size: int = 64
+    """D, features of a code."""
+    width: int = 128
+    """Channels of the networks where pictures are smallest; half of them at half the picture's size."""
+    residual_width: int = 32
+    """Channels inside a residual block."""
+    residual_layers: int = 2
+    commitment: float = 0.25
+    """Weight beta of the squared distance of what the encoder says to its code."""
+    decay: float = 0.99
+    """Of the codebook's moving averages."""
+    revival: float = 0.01
+    """Codes that are used less than this share of the mean use are begun again; 0 lets them die."""
+    variance: float = 0.25
+    """Of the pixels, in whose units squared errors are."""
+    prior_layers: int = 4
+    prior_heads: int = 4
+    prior_width: int = 128
+    prior_dropout: float = 0.1
+    dtype: str = "float32"
+    """Compute dtype; parameters are float32."""
+
+    shared_extra: ClassVar[bool] = True  # the same codebook for all devices
+    grids: ClassVar[int] = 1
+    sides, prior, phases = property(coded.sides), property(coded.prior), property(coded.phases)
+    batch_spec, prior_loss, sample = coded.batch_spec, coded.prior_loss, coded.sample
+
+    def __post_init__(self):
+        coded.check(self)
 
     @property
     def encoder(self) -> "Encoder":
@@ -34,20 +71,26 @@ class VQVAE(Coded):
     def init(self, key: Array, batch: Batch | None = None) -> tuple[Params, Extra]:
         """``extra`` holds the codebook, empty: the first batch fills it."""
         del batch
-        keys = jax.random.split(key, 3)
-        image = jnp.zeros((1, self.image_size, self.image_size, self.channels))
-        grid = jnp.zeros((1, *2 * self.sides, self.code_size))
-        encoder, decoder = self.encoder.init(keys[0], image)["params"], self.decoder.init(keys[1], grid)["params"]
-        params = {"autoencoder": {"encoder": encoder, "decoder": decoder}, "prior": self.prior.init(keys[2])}
+        params = {"autoencoder": self.autoencoder(key), "prior": self.prior.init(jax.random.split(key, 3)[2])}
         return params, {"codebook": empty_codebook(self.codes, self.code_size)}
 
-    def loss(self, params: Params, extra: Extra, batch: Batch, key: Array, step: Array) -> Answer:
+    def autoencoder(self, key: Array) -> Params:
+        """Its two networks' parameters, drawn."""
+        encoder_key, decoder_key, _ = jax.random.split(key, 3)  # the third is the prior's
+        image = jnp.zeros((1, self.image_size, self.image_size, self.channels))
+        grid = jnp.zeros((1, *2 * self.sides, self.code_size))
+        return {
+            "encoder": self.encoder.init(encoder_key, image)["params"],
+            "decoder": self.decoder.init(decoder_key, grid)["params"],
+        }
+
+    def loss(self, params: Params, extra: Extra, batch: Batch, key: Array, step: Array) -> coded.Answer:
         """Equation 3, with the codebook's term replaced by moving averages. Metrics: its two parts, and how many codes
         are as good as in use, in this batch and on average."""
         del step
         image = batch["image"]
         z = self.features(params, image)
-        revive = jax.random.fold_in(key, REVIVAL)
+        revive = jax.random.fold_in(key, coded.REVIVAL)
         codes, vectors, after = quantised(extra["codebook"], z, revive, decay=self.decay, revival=self.revival)
         again = self.painted(params, straight_through(z, vectors))
         reconstruction = jnp.mean(jnp.square(again - wide(image))) / self.variance
@@ -62,7 +105,7 @@ class VQVAE(Coded):
 
     def evaluate(self, params: Params, extra: Extra, batch: Batch, key: Array) -> dict[str, tuple[Array, Array]]:
         """And ``used``, the share of the codebook that is as good as in use, by its moving averages."""
-        found = super().evaluate(params, extra, batch, key)
+        found = coded.evaluate(self, params, extra, batch, key)
         count = found["prior"][1]
         return found | {"used": (self.used(extra) * count, count)}
 

@@ -14,14 +14,14 @@ from zoo.model import Array, Batch, Extra, Params
 from zoo.nn import compute_dtype
 from zoo.nn.conv import Conv, ConvTranspose
 from zoo.nn.quantize import empty_codebook, nearest, perplexity, quantised, straight_through
-from zoo.vae.coded import REVIVAL, Answer, Coded
+from zoo.vae import coded
 from zoo.vae.vqvae import Decoder, Encoder, Residuals
 
 LEVELS = "top", "bottom"
 
 
 @dataclass(frozen=True, kw_only=True)
-class VQVAE2(Coded):
+class VQVAE2:
     """Pictures as two grids of codes, the finer one given the coarser one, and a transformer that writes both in turn.
 
     The paper has a network of its own for each grid's prior; here one reads the coarse grid and goes on with the fine.
@@ -29,8 +29,41 @@ class VQVAE2(Coded):
 
     image_size: int = 64
     """Pixels a side; a multiple of the coarse grid's cells."""
+    channels: int = 3
+    levels: int = 2
+    """How often a picture is halved for the finest grid of codes."""
+    codes: int = 512
+    """K, in a codebook."""
+    code_size: int = 64
+    """D, features of a code."""
+    width: int = 128
+    """Channels of the networks where pictures are smallest; half of them at half the picture's size."""
+    residual_width: int = 32
+    """Channels inside a residual block."""
+    residual_layers: int = 2
+    commitment: float = 0.25
+    """Weight beta of the squared distance of what the encoder says to its code."""
+    decay: float = 0.99
+    """Of the codebook's moving averages."""
+    revival: float = 0.01
+    """Codes that are used less than this share of the mean use are begun again; 0 lets them die."""
+    variance: float = 0.25
+    """Of the pixels, in whose units squared errors are."""
+    prior_layers: int = 4
+    prior_heads: int = 4
+    prior_width: int = 128
+    prior_dropout: float = 0.1
+    dtype: str = "float32"
+    """Compute dtype; parameters are float32."""
 
+    shared_extra: ClassVar[bool] = True  # the same codebooks for all devices
     grids: ClassVar[int] = 2
+    sides, prior, phases = property(coded.sides), property(coded.prior), property(coded.phases)
+    batch_spec, prior_loss = coded.batch_spec, coded.prior_loss
+    evaluate, sample = coded.evaluate, coded.sample
+
+    def __post_init__(self):
+        coded.check(self)
 
     @property
     def networks(self) -> dict[str, nn.Module]:
@@ -64,12 +97,12 @@ class VQVAE2(Coded):
         params = {"autoencoder": trees, "prior": self.prior.init(keys[-1])}
         return params, {name: empty_codebook(self.codes, self.code_size) for name in LEVELS}
 
-    def loss(self, params: Params, extra: Extra, batch: Batch, key: Array, step: Array) -> Answer:
+    def loss(self, params: Params, extra: Extra, batch: Batch, key: Array, step: Array) -> coded.Answer:
         """Equation 2 for both grids, with the codebooks' terms replaced by moving averages. Metrics: its two parts, and
         for each grid how many codes are as good as in use."""
         del step
         image, commitment, after, vectors, metrics = batch["image"], jnp.zeros(()), {}, {}, {}
-        key = jax.random.fold_in(key, REVIVAL)
+        key = jax.random.fold_in(key, coded.REVIVAL)
 
         def quantise(name: str, z: Array) -> Array:
             nonlocal commitment
