@@ -108,7 +108,7 @@ PIECES: Mapping[str, Piece] = {
     "adain": _image(
         "--data looks?size=64 --model.image-size 64 --model.width 16 --steps 3000 --optim.learning-rate 1e-3"
     ),
-    "texture": Piece(train="--data pair?size=192&seed=3 --batch-size 1 --model.size 192 --steps 500", sample="-n 1"),
+    "texture": Piece(train="--data pair?size=192&seed=3 --batch-size 1 --model.size 192 --steps 1500", sample="-n 1"),
     "audio-style": Piece(
         train="--data pair?of=sounds&rate=8000 --batch-size 1 --model.filters 512 --steps 500", sample="-n 1"
     ),

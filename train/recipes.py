@@ -119,7 +119,7 @@ RECIPES: Mapping[str, Recipe] = MappingProxyType(
         "adain": Recipe(
             steps=80_000, batch_size=8, optim=Optim(rule="adam", learning_rate=1e-4, schedule="linear", final=0.2)
         ),
-        "texture": Recipe(steps=400, batch_size=1, optim=_PICTURE),
+        "texture": Recipe(steps=1_500, batch_size=1, optim=_PICTURE, ema={"picture": 0.97}),
         "audio-style": Recipe(steps=300, batch_size=1, optim=Optim(rule="lbfgs")),
         "painter": Recipe(
             steps=500,

@@ -120,7 +120,7 @@ CATALOG: Mapping[str, Entry] = MappingProxyType(
         "nca": Entry(
             "algorithmic", "zoo.algorithmic.growth", "NCA", "Mordvintsev et al. 2020", "picture?size=40&channels=4"
         ),
-        "texture": Entry("style", "zoo.style.texture", "Texture", "Gatys et al. 2015", "pair"),
+        "texture": Entry("style", "zoo.style.texture", "Texture", "Gatys et al. 2015; Elnekave & Weiss 2022", "pair"),
         "audio-style": Entry(
             "style",
             "zoo.style.sound",

@@ -122,9 +122,9 @@ def test_the_look_comes_nearer_and_the_content_stays():
 
 
 def test_a_texture_is_seen_from_everywhere():
-    model = tiny("texture")
+    model = tiny("texture", octaves=1, directions=16)
     params, extra, terms = descended(model, random_batch(model, 1), 60, 0.02)
-    assert terms["style"][-10:].mean() < 0.5 * terms["style"][0]
+    assert terms["style"][-10:].mean() < 0.5 * terms["style"][:5].mean()
     assert model.sample(params, extra, jax.random.key(0), 1).shape == (1, 16, 16, 3)
 
 

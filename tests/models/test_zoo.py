@@ -126,6 +126,7 @@ UNREACHED: dict[tuple[str, str, str], str] = {
         for layer in ("layers_1_0", "layers_1_1", "colours_1")
         for leaf in ("kernel", "bias")
     },
+    ("texture", "picture", "['level0']"): "pictures of half the size come first; see test_patches.py",
     **{("stylegan2", "penalty", f"['{layer}']['bias']"): _NO_SLOPE for layer in ("EqualConv_4", "EqualDense_0")},
     ("stylegan2", "penalty", "['EqualDense_1']['bias']"): _NO_SLOPE,
     **{("stylegan2", "path_length", f"['synthesis']['ToPicture_{i}']['bias']"): _NO_STYLE for i in range(2)},
