@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from tiny import initialised, jitted, random_batch, tiny
 
-from zoo.style.patches import POINTS, SIDE, apart, octaves, octaves_of
+from zoo.style.patches import POINTS, SIDE, _round, apart, octaves, octaves_of
 
 KEY = jax.random.key(0)
 distance = jax.jit(apart, static_argnums=3)
@@ -38,6 +38,8 @@ def test_what_has_the_same_patches_is_no_distance_away():
 def test_of_large_pictures_some_patches_are_looked_at():
     """Which ones follows the key, and no pixel is left out for good: patches overlap."""
     large = pictures(1, 300, 200, 3)
+    turned = np.asarray(_round(large, KEY, SIDE))
+    assert turned.shape == (1, 306, 206, 3) and not np.array_equal(turned, _round(large, jax.random.key(5), SIDE))
     assert float(distance(large, large, KEY, 8)) != float(distance(large, large, jax.random.key(5), 8))
     slope = jax.grad(lambda x: apart(x, pictures(1, 128, 128, 3), KEY, 8))(large)
     assert POINTS < 300 * 200 and (np.abs(np.asarray(slope)).sum(-1) > 0).mean() > 0.99
