@@ -131,9 +131,9 @@ def redrawn(seed: int, budget: str) -> float:
     """And of one that stands in the model's codes."""
     model, params, extra = trained(seed, budget)
     pictures = model.pictures
-    again = jit(lambda images: pictures.render(params, extra, pictures.encode(params, extra, images)))
+    again = jit(lambda *own, images: pictures.render(*own, pictures.encode(*own, images)))
     parts = np.split(fresh()["image"], JUDGED // AT_ONCE)
-    read = reader().predict(np.concatenate([np.asarray(again(part)) for part in parts]))
+    read = reader().predict(np.concatenate([np.asarray(again(params, extra, images=part)) for part in parts]))
     return float((read == fresh()["label"]).mean())
 
 
