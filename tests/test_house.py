@@ -77,10 +77,14 @@ def test_python_m_zoo_prints_the_models():
     from zoo.__main__ import main
 
     rows = json.loads(run_main(main, ["--json"]))
-    assert {row["name"] for row in rows} >= {"dcgan", "vae", "vae-conv", "gpt", "gpt2-xl", "lstm", "lstm-roll"}
-    assert all(set(row) == {"name", "family", "paper", "parameters", "data"} for row in rows)
-    assert all(row["parameters"] > 100 for row in rows)
-    assert "gpt2-xl" in run_main(main, [])
+    models = [row for row in rows if row["kind"] == "model"]
+    assert {row["name"] for row in models} >= {"dcgan", "vae", "vae-conv", "gpt", "gpt2-xl", "lstm", "lstm-roll"}
+    fields = {"kind", "name", "family", "paper", "parameters", "data", "command"}
+    assert all(set(row) == fields and row["parameters"] > 100 for row in models)
+    others = {row["kind"]: row["name"] for row in rows if row["name"] in ("mandelbrot", "clip-style")}
+    assert others == {"formula": "mandelbrot", "way": "clip-style"} and all(row["command"] for row in rows)
+    table = run_main(main, [])
+    assert all(row["name"] in table for row in rows) and "1,557,611,200" in table
 
 
 def run_main(main, argv) -> str:
