@@ -85,7 +85,7 @@ class GrooVAE:
     ) -> tuple[Array, tuple[Extra, Metrics]]:
         """Mean nats of a groove, with the KL beyond ``free_bits`` weighted by ``beta``."""
         del step
-        latent, kl = self.posterior(params, batch, key)
+        latent, kl, _ = self.posterior(params, batch, key)
         hits, touch = self.nats(params, latent, batch)
         penalty = jnp.maximum(kl - self.free_bits * jnp.log(2.0).astype(kl.dtype), 0)
         steps = jnp.maximum(jnp.sum(batch["length"]), 1)
@@ -96,9 +96,9 @@ class GrooVAE:
         """Given one draw of the latent, nats of a step: ``nll``, and ``hits`` of it; ``kl`` of a groove. Of what is
         played from the posterior's mean, each step behind its own: ``f1`` of the hits, and where a hit is right the
         mean absolute error of its ``velocity``, in 127ths, and of its ``timing``, in steps."""
-        latent, kl = self.posterior(params, batch, key)
+        latent, kl, mean = self.posterior(params, batch, key)
         hits, touch = self.nats(params, latent, batch)
-        played = self.render(params, extra, self.encode(params, extra, batch["groove"]))
+        played = self.render(params, extra, mean)
         (struck, velocity, offset), (found, its_velocity, its_offset) = map(parts, (batch["groove"], played))
         real = jnp.arange(self.length)[None, :] < batch["length"][:, None]
         right = struck * found * real[..., None]
@@ -114,11 +114,11 @@ class GrooVAE:
             "timing": (apart(offset, its_offset), jnp.sum(right)),
         }
 
-    def posterior(self, params: Params, batch: Batch, key: Array) -> tuple[Array, Array]:
-        """A draw of each groove's latent [B, Z], and its KL in nats [B]."""
+    def posterior(self, params: Params, batch: Batch, key: Array) -> tuple[Array, Array, Array]:
+        """A draw of each groove's latent [B, Z], its KL in nats [B], and its mean [B, Z]."""
         mean, log_variance = self.apply(params, heard(batch["groove"], self.hears), method="read")
         noise = jax.random.normal(jax.random.fold_in(key, LATENT), mean.shape, mean.dtype)
-        return mean + jnp.exp(log_variance / 2) * noise, gaussian_kl(mean, log_variance)
+        return mean + jnp.exp(log_variance / 2) * noise, gaussian_kl(mean, log_variance), mean
 
     def nats(self, params: Params, latent: Array, batch: Batch) -> tuple[Array, Array]:
         """Nats of each groove [B], given the steps before each: of its hits, and of their velocities and offsets."""
