@@ -153,7 +153,7 @@ def test_bfloat16_computes_with_float32_parameters(name):
 def products(jaxpr):
     """The dtypes that a program multiplies in: operands of its matrix products and convolutions."""
     for equation in jaxpr.eqns:
-        if equation.primitive.name in ("dot_general", "conv_general_dilated", "correlate"):
+        if equation.primitive.name in ("dot_general", "conv_general_dilated", "correlate", "taps"):
             yield from {operand.aval.dtype for operand in equation.invars}
         for inner in jaxprs_in_params(equation.params):
             yield from products(inner)
