@@ -69,7 +69,9 @@ def traced(function: Callable[..., Any], *arguments: Any) -> Any:
 
 def flops_of(function: Callable[..., Any], *arguments: Any) -> float:
     """In the forms of the platform that has the least: those that pad taps with zeros compute the same."""
-    convolutions = {"conv_general_dilated": convolution_flops, "correlate": convolution_flops}
+    convolutions = {
+        "conv_general_dilated": convolution_flops, "correlate": convolution_flops, "taps": taps_flops,
+    }  # fmt: skip
     found = []
     for platform in ("cpu", "tpu"):
         with traced_for(platform):
@@ -107,6 +109,13 @@ def convolution_flops(equation: Any) -> float:
     pixels = min(math.prod(shape[axis] for axis in spec[2:]) for shape, spec in sides)
     features, channels, *taps = (kernel[axis] for axis in numbers.rhs_spec)
     return 2.0 * picture[numbers.lhs_spec[0]] * pixels * math.prod(taps) * channels * features
+
+
+def taps_flops(equation: Any) -> float:
+    """Of a convolution's kernel from its two pictures: as many as of the convolution."""
+    (batch, *sides, channels), (_, *others, features) = (one.aval.shape for one in equation.invars)
+    pixels = min(math.prod(sides), math.prod(others))
+    return 2.0 * batch * pixels * math.prod(equation.params["sides"]) * channels * features
 
 
 def weight_bytes(equation: Any) -> float:

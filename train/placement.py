@@ -207,7 +207,9 @@ def with_split_work(loss: Loss, split: NamedSharding) -> Loss:
 
 
 # What multiplies, by itself or inside of a rule or a branch.
-PRODUCTS = frozenset({"conv_general_dilated", "correlate", "dot_general", "custom_jvp_call", "custom_vjp_call", "cond"})
+PRODUCTS = frozenset(
+    {"conv_general_dilated", "correlate", "taps", "dot_general", "custom_jvp_call", "custom_vjp_call", "cond"}
+)
 
 
 def split_program(program: core.ClosedJaxpr, rows: int, split: NamedSharding) -> core.ClosedJaxpr:

@@ -176,6 +176,7 @@ import train.fit
 from train.__main__ import main
 
 def interrupted(*arguments):
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # which a shell ignores for what it runs in the background
     os.kill(os.getpid(), signal.SIGINT)
     time.sleep(60)  # another thread may have to pass the signal on
 

@@ -101,8 +101,8 @@ def test_noise_is_each_picture_s_own_in_training_and_the_same_in_sampling():
     params, extra, _ = started(model)
     styles = np.repeat(jitted(model, "styles")(params, extra, model.latents(KEY, 1)), 2, axis=0)
     trained, drawn = jax.jit(lambda *given: (style.painted(model, *given, KEY), model.paint(*given)))(params, styles)
-    assert np.abs(trained[0] - trained[1]).max() > 1e-3
-    np.testing.assert_array_equal(drawn[0], drawn[1])
+    assert np.abs(trained[0] - trained[1]).max() > 1e-2
+    np.testing.assert_allclose(drawn[0], drawn[1], atol=1e-5)  # a library may take the rows of a batch differently
 
 
 def test_the_spread_is_that_of_the_group():
