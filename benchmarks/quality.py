@@ -89,19 +89,20 @@ def run_row(
     is cut off loses no more than one, and prints the row as the last lines. ``arms``: only these; the file keeps what
     it has of the others. ``missing``: only what the file lacks.
 
-    Raises UserError for an unknown arm, and when what is missing would be added to numbers of another device.
+    Raises UserError for an unknown arm, and when what is missing would be added to numbers of another device or
+    other versions of the libraries.
     """
     row, file = load(name), out / f"{name}-{budget}.json"
     for arm in arms or ():
         if arm not in row.published:
             raise UserError(f"{name} has no arm {arm!r}; it has {', '.join(row.published)}")
     out.mkdir(parents=True, exist_ok=True)
-    known = json.loads(file.read_text()) if file.exists() else {"runs": [], "device": device()}
-    if missing and known["device"] != device():
-        raise UserError(
-            f"{file} is of {known['device']}, and this is {device()}: measure it anew, or give another --out"
-        )
-    runs = [run for run in known["runs"] if missing or (arms is not None and run["arm"] not in arms)]
+    here = {"device": device(), "versions": versions()}
+    result = json.loads(file.read_text()) if file.exists() else {"runs": [], **here}
+    for what, now in here.items():
+        if missing and result[what] != now:
+            raise UserError(f"{file} is of {result[what]}, and this is {now}: measure it anew, or give another --out")
+    runs = [run for run in result["runs"] if missing or (arms is not None and run["arm"] not in arms)]
     have = {(run["arm"], run["seed"]) for run in runs}
     for arm in arms or row.published:
         asked = [seed for seed in seeds if (arm, seed) not in have]
@@ -113,8 +114,7 @@ def run_row(
             # Of a population all come at once: the first one has all the time.
             took, start = time.monotonic() - start, time.monotonic()
             runs.append({"arm": arm, "seed": seed, **found, "seconds": round(took, 1)})
-            write(file, name, budget, row, runs)
-    result = write(file, name, budget, row, runs)
+            result = write(file, name, budget, row, runs)
     print("\n".join(lines(result)))
     return result
 

@@ -89,6 +89,11 @@ def test_what_was_cut_off_goes_on(row, tmp_path, monkeypatch):
     assert row == [("old", 2, "cpu"), ("new", 1, "cpu"), ("new", 2, "cpu")]
     timeless = lambda runs: sorted((run["arm"], run["seed"], run["loss"]) for run in runs)
     assert timeless(run for run in again["runs"] if run["seed"] < 2) == timeless(whole)
+    monkeypatch.setattr("benchmarks.quality.write", None)  # of what is whole, nothing is written
+    run_row("made-up", data=tmp_path, seeds=[0, 1, 2], budget="cpu", out=tmp_path, missing=True)
+    with monkeypatch.context() as later, pytest.raises(UserError, match="'jax': '9'}: measure it anew"):
+        later.setattr("benchmarks.quality.versions", lambda: {"jax": "9"})
+        run_row("made-up", data=tmp_path, seeds=[3], budget="cpu", out=tmp_path, missing=True)
     monkeypatch.setattr("benchmarks.quality.device", lambda: "an abacus")
     with pytest.raises(UserError, match="and this is an abacus: measure it anew"):
         run_row("made-up", data=tmp_path, seeds=[3], budget="cpu", out=tmp_path, missing=True)

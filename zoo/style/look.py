@@ -11,11 +11,10 @@ import numpy as np
 
 from zoo.features import VGG, FeatureNetwork, SqueezeNet, load_features
 from zoo.features.filters import RandomFilters
-from zoo.gan.residual import halved
 from zoo.gan.translators import mirrored
 from zoo.losses import wide
 from zoo.model import Array
-from zoo.style.painting import softened
+from zoo.style.painting import half
 
 # network -> (layers that tell a look, layers that tell what is shown). Of VGG those of Gatys et al. 2016, section 3.
 LAYERS: Mapping[type, tuple[tuple[str, ...], tuple[str, ...]]] = {
@@ -47,7 +46,7 @@ class Look:
         names = tuple(name for name in self.network.names if name in style or name in content)
         sizes = [self._seen(params, images, names)]
         while len(sizes) < self.octaves and min(images.shape[1:3]) >= 2 * SMALLEST:
-            images = halved(softened(_even(images)))
+            images = half(images)
             sizes.append(self._seen(params, images, names))
         coarse = min(self.coarse, len(sizes) - 1)
         shows = [seen[name] for seen in sizes[coarse:] for name in content]
@@ -62,10 +61,6 @@ class Look:
         inside = (slice(None), slice(edge, -edge), slice(edge, -edge))
         seen = {name: x[inside] for name, x in self.network(params, mirrored(images, edge), names).items()}
         return {**seen, COLOURS: images}
-
-
-def _even(images: Array) -> Array:
-    return images[:, : images.shape[1] // 2 * 2, : images.shape[2] // 2 * 2]
 
 
 def look_of(features: str | None, octaves: int | None, filters: int = 64) -> Look:

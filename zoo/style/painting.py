@@ -5,6 +5,7 @@ from collections.abc import Mapping
 import jax.numpy as jnp
 import numpy as np
 
+from zoo.gan.residual import halved
 from zoo.model import Array
 from zoo.nn.filters import smooth
 
@@ -39,6 +40,12 @@ def enlarged(x: Array, height: int, width: int) -> Array:
 def softened(x: Array) -> Array:
     """[B, H, W, C], each pixel mixed with its neighbours, two parts to one."""
     return smooth(jnp.pad(x, ((0, 0), (1, 1), (1, 1), (0, 0)), mode="edge"), (1, 2, 1), pads=(0, 0))
+
+
+def half(images: Array) -> Array:
+    """[B, H, W, C] -> [B, H // 2, W // 2, C], softened first; an odd last row or column is left out."""
+    height, width = (side // 2 * 2 for side in images.shape[1:3])
+    return halved(softened(images[:, :height, :width]))
 
 
 def with_colours_of(style: Array, content: Array) -> Array:

@@ -8,11 +8,10 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from zoo.gan.residual import halved
 from zoo.losses import wide
 from zoo.model import Array
 from zoo.nn.conv import conv2d
-from zoo.style.painting import softened
+from zoo.style.painting import half
 
 SIDE = 7  # pixels of a patch
 POINTS = 4096  # patches of a picture that are looked at in a step, about; all of them where there are fewer
@@ -28,8 +27,7 @@ def octaves(images: Array, count: int) -> list[Array]:
     """[B, H, W, C] -> ``count`` pictures, each half the one before."""
     found = [images]
     while len(found) < count:
-        height, width = (side // 2 * 2 for side in found[-1].shape[1:3])
-        found.append(halved(softened(found[-1][:, :height, :width])))
+        found.append(half(found[-1]))
     return found
 
 

@@ -111,8 +111,7 @@ class Texture:
         self, params: Params, extra: Extra, batch: Batch, key: Array, step: Array
     ) -> tuple[Array, tuple[Extra, dict[str, Array]]]:
         """Equation 5 of relative distances (`zoo.style.look.unlike`), or the distance of the patches of one size."""
-        frozen = jax.lax.stop_gradient({name: tree for name, tree in params.items() if name != "picture"})
-        frozen["picture"] = params["picture"]
+        frozen = {**jax.lax.stop_gradient(params), "picture": params["picture"]}
         wanted = jax.lax.cond(step == 0, lambda: self.wanted(frozen, batch), lambda: extra)
         if self.look:
             terms = self._seen(self.look, frozen, wanted, jax.random.randint(key, (2,), 0, self.size))
